@@ -1,0 +1,65 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// APIToken lets a program act as a user.
+type APIToken struct {
+	bun.BaseModel `bun:"table:api_tokens,alias:t"`
+
+	ID         string     `bun:"id,pk"`
+	UserID     string     `bun:"user_id"`
+	Name       string     `bun:"name"`
+	TokenHash  string     `bun:"token_hash"`
+	CreatedAt  time.Time  `bun:"created_at"`
+	LastUsedAt *time.Time `bun:"last_used_at"`
+	// ExpiresAt is nil for a token that lasts until it is revoked.
+	ExpiresAt *time.Time `bun:"expires_at"`
+}
+
+// InsertAPIToken adds a token.
+func (d *DB) InsertAPIToken(ctx context.Context, token *APIToken) error {
+	_, err := d.bun.NewInsert().Model(token).Exec(ctx)
+	return mapError(err)
+}
+
+// APITokenByToken finds the row of a token, unless it has expired.
+func (d *DB) APITokenByToken(ctx context.Context, tokenHash string) (*APIToken, error) {
+	return one[APIToken](ctx, d.apiTokens().Where("token_hash = ?", tokenHash))
+}
+
+// APITokensOfUser lists a user's tokens, newest first; expired ones too, until they are revoked.
+func (d *DB) APITokensOfUser(ctx context.Context, userID string) ([]*APIToken, error) {
+	return many[APIToken](ctx, d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).OrderExpr("id DESC"))
+}
+
+// APITokenOfUser finds a token of a user.
+func (d *DB) APITokenOfUser(ctx context.Context, userID, id string) (*APIToken, error) {
+	if err := wellFormed(APITokenPrefix, id); err != nil {
+		return nil, err
+	}
+	return one[APIToken](ctx, d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id))
+}
+
+// apiTokens selects those that have not expired.
+func (d *DB) apiTokens() *bun.SelectQuery {
+	return d.bun.NewSelect().Model((*APIToken)(nil)).Where("expires_at IS NULL OR expires_at > ?", d.Now())
+}
+
+// TouchAPIToken notes that a token is in use.
+func (d *DB) TouchAPIToken(ctx context.Context, token *APIToken) error {
+	_, err := d.bun.NewUpdate().Model(token).Column("last_used_at").WherePK().Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteAPIToken revokes a token of a user; ErrNotFound when the user has no such token.
+func (d *DB) DeleteAPIToken(ctx context.Context, userID, id string) error {
+	if err := wellFormed(APITokenPrefix, id); err != nil {
+		return err
+	}
+	return mustChange(d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
+}

@@ -1,0 +1,238 @@
+// Package db holds the tables and every SQL statement, on PostgreSQL and on SQLite. It knows rows
+// and constraints, not rules: those live in the packages that call it.
+//
+// Each table has a file with its row type and its statements. Statements are methods of DB, which
+// is either the database or, inside InTx, a transaction on it.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // without cgo, so that a build needs only Go
+)
+
+// DB is the database, or a transaction on it.
+type DB struct {
+	bun  bun.IDB
+	pool *bun.DB
+	now  func() time.Time
+
+	signals     *signals
+	inTx        bool
+	afterCommit []func()
+}
+
+// Option changes how Open sets the database up.
+type Option func(*DB)
+
+// WithClock replaces the clock that stamps every row, for tests that let days pass.
+func WithClock(now func() time.Time) Option {
+	return func(d *DB) { d.now = now }
+}
+
+// WithStatementHook calls hook with the text of each statement before it runs, for tests that
+// count them.
+func WithStatementHook(hook func(query string)) Option {
+	return func(d *DB) { d.pool.AddQueryHook(statementHook(hook)) }
+}
+
+// ParseURL checks a database URL: `sqlite:PATH` or `postgres://…`. The error says what is
+// accepted and never repeats the URL, which may hold a password.
+func ParseURL(address string) error {
+	switch {
+	case strings.HasPrefix(address, "sqlite:") && len(address) > len("sqlite:"):
+		return nil
+	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):
+		if _, err := pgx.ParseConfig(address); err == nil {
+			return nil
+		}
+	}
+	return errors.New("is not a database URL; use sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+}
+
+// Open opens the database that address names, as described at ParseURL. It does not connect yet.
+func Open(address string, options ...Option) (*DB, error) {
+	if err := ParseURL(address); err != nil {
+		return nil, err
+	}
+	var d *DB
+	if path, found := strings.CutPrefix(address, "sqlite:"); found {
+		pool, err := sqlitePool(path)
+		if err != nil {
+			return nil, err
+		}
+		d = newDB(bun.NewDB(pool, sqlitedialect.New()), newSignals(nil))
+	} else {
+		config, err := pgx.ParseConfig(address)
+		if err != nil {
+			return nil, err
+		}
+		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
+	}
+	for _, option := range options {
+		option(d)
+	}
+	return d, nil
+}
+
+func sqlitePool(path string) (*sql.DB, error) {
+	// Immediate transactions: one that turns from reading to writing fails at once when another
+	// writes, whatever the busy timeout.
+	dsn := (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: "_txlock=immediate&_pragma=busy_timeout(5000)" +
+		"&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)"}).String()
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(2 * runtime.NumCPU())
+	pool.SetMaxIdleConns(2 * runtime.NumCPU())
+	return pool, nil
+}
+
+func postgresPool(config *pgx.ConnConfig) *sql.DB {
+	// Bun writes arguments into the text, so a statement cache would hold every text once.
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+		conn.TypeMap().RegisterType(&pgtype.Type{
+			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+		})
+		return nil
+	}))
+	pool.SetMaxOpenConns(16)
+	pool.SetMaxIdleConns(16)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool
+}
+
+func newDB(pool *bun.DB, signals *signals) *DB {
+	return &DB{bun: pool, pool: pool, now: time.Now, signals: signals}
+}
+
+// Close ends all connections.
+func (d *DB) Close() error {
+	d.signals.close()
+	return d.pool.Close()
+}
+
+// Pool is the pool of connections, for metrics.
+func (d *DB) Pool() *sql.DB { return d.pool.DB }
+
+// Now is the time in UTC, as exact as PostgreSQL stores it.
+func (d *DB) Now() time.Time { return d.now().UTC().Truncate(time.Microsecond) }
+
+// maxTries is how often a transaction is tried that met another one.
+const maxTries = 4
+
+// InTx runs fn in a transaction, which is committed when fn returns nil; inside a transaction fn
+// joins it. When two transactions meet in a way that the database can only end by stopping one,
+// fn runs anew, so it must not change anything but the database.
+func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
+	if d.inTx {
+		return fn(d)
+	}
+	var tx *DB
+	var err error
+	for range maxTries {
+		err = d.bun.RunInTx(ctx, nil, func(_ context.Context, bunTx bun.Tx) error {
+			tx = &DB{bun: bunTx, pool: d.pool, now: d.now, signals: d.signals, inTx: true}
+			return fn(tx)
+		})
+		if !isConflict(err) {
+			break
+		}
+	}
+	if err != nil {
+		return mapError(err)
+	}
+	for _, after := range tx.afterCommit {
+		after()
+	}
+	return nil
+}
+
+// AfterCommit runs fn once the transaction is committed, and never when it is not.
+func (d *DB) AfterCommit(fn func()) {
+	d.afterCommit = append(d.afterCommit, fn)
+}
+
+func (d *DB) isPostgres() bool { return d.pool.Dialect().Name() == dialect.PG }
+
+// forUpdate locks the rows that a select yields until the transaction ends. On SQLite a
+// transaction that writes is alone from its beginning.
+func (d *DB) forUpdate(query *bun.SelectQuery) *bun.SelectQuery {
+	if d.isPostgres() {
+		return query.For("UPDATE")
+	}
+	return query
+}
+
+// changed reports whether a statement changed a row, since an UPDATE of no row is no error.
+func changed(result sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, mapError(err)
+	}
+	count, err := result.RowsAffected()
+	return count > 0, mapError(err)
+}
+
+// mustChange is changed for statements whose row must be there: ErrNotFound when it is not.
+func mustChange(result sql.Result, err error) error {
+	found, err := changed(result, err)
+	if err == nil && !found {
+		return ErrNotFound
+	}
+	return err
+}
+
+// one reads a single row into a new T; ErrNotFound when there is none.
+func one[T any](ctx context.Context, query *bun.SelectQuery) (*T, error) {
+	row := new(T)
+	if err := query.Limit(1).Scan(ctx, row); err != nil {
+		return nil, mapError(err)
+	}
+	return row, nil
+}
+
+// many reads all rows; none is an empty list.
+func many[T any](ctx context.Context, query *bun.SelectQuery) ([]*T, error) {
+	rows := []*T{}
+	if err := query.Scan(ctx, &rows); err != nil {
+		return nil, mapError(err)
+	}
+	return rows, nil
+}
+
+// byKey puts rows in the order of keys, nil where there is no row, as loaders want them.
+func byKey[T any](keys []string, rows []*T, key func(*T) string) []*T {
+	found := make(map[string]*T, len(rows))
+	for _, row := range rows {
+		found[key(row)] = row
+	}
+	ordered := make([]*T, len(keys))
+	for i, k := range keys {
+		ordered[i] = found[k]
+	}
+	return ordered
+}
+
+type statementHook func(query string)
+
+func (h statementHook) BeforeQuery(ctx context.Context, event *bun.QueryEvent) context.Context {
+	h(event.Query)
+	return ctx
+}
+
+func (statementHook) AfterQuery(context.Context, *bun.QueryEvent) {}

@@ -1,0 +1,95 @@
+package db
+
+// Errors of both drivers, mapped to the few that callers tell apart.
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+var (
+	// ErrNotFound says that no such row exists.
+	ErrNotFound = errors.New("no such row")
+	// ErrDuplicate says that a unique constraint refused a row.
+	ErrDuplicate = errors.New("duplicate row")
+	// ErrConflict says that another transaction was in the way, again and again.
+	ErrConflict = errors.New("transactions met")
+	// ErrUnavailable says that the database cannot be reached or cannot work.
+	ErrUnavailable = errors.New("database unavailable")
+)
+
+func mapError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrDuplicate), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case isDuplicate(err):
+		return fmt.Errorf("%w: %w", ErrDuplicate, err)
+	case isConflict(err):
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case isUnavailable(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+func isDuplicate(err error) bool {
+	return postgresCode(err) == "23505" || // unique_violation
+		isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// isConflict is also true for SQLite's busy error after the busy timeout.
+func isConflict(err error) bool {
+	code := postgresCode(err)
+	return code == "40001" || code == "40P01" || // serialization_failure, deadlock_detected
+		isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
+}
+
+func isUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	if errors.As(err, &connect) || errors.As(err, &network) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	// Classes 08 (connection), 53 (resources) and 57 (operator intervention); admin_shutdown is 57P01.
+	code := postgresCode(err)
+	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || strings.HasPrefix(code, "57") ||
+		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+}
+
+func postgresCode(err error) string {
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) {
+		return failure.Code
+	}
+	return ""
+}
+
+func isSQLite(err error, codes ...int) bool {
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) {
+		return false
+	}
+	for _, code := range codes {
+		// The low byte of an extended code is its class.
+		if failure.Code() == code || (code <= 0xff && failure.Code()&0xff == code) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,109 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// EventType is what happened.
+type EventType string
+
+// The types of events.
+const (
+	OrganizationCreated EventType = "ORGANIZATION_CREATED"
+	OrganizationUpdated EventType = "ORGANIZATION_UPDATED"
+	OrganizationDeleted EventType = "ORGANIZATION_DELETED"
+	UserInvited         EventType = "USER_INVITED"
+	InvitationResent    EventType = "INVITATION_RESENT"
+	InvitationRevoked   EventType = "INVITATION_REVOKED"
+	InvitationAccepted  EventType = "INVITATION_ACCEPTED"
+	InvitationDeclined  EventType = "INVITATION_DECLINED"
+	OwnerAdded          EventType = "OWNER_ADDED"
+	OwnerRemoved        EventType = "OWNER_REMOVED"
+	UserRemoved         EventType = "USER_REMOVED"
+	UserLeft            EventType = "USER_LEFT"
+)
+
+// Event is one entry of an organization's log. The tables refuse to change or delete it.
+type Event struct {
+	bun.BaseModel `bun:"table:events,alias:e"`
+
+	ID             string `bun:"id,pk"`
+	OrganizationID string `bun:"organization_id"`
+	// Seq counts the organization's events from 1 without a gap, in the order of their commits.
+	Seq  int64     `bun:"seq"`
+	Type EventType `bun:"type"`
+	// ActorID is nil for what the system did.
+	ActorID *string `bun:"actor_id"`
+	// SubjectID is what the event is about; it may be gone by now.
+	SubjectID string    `bun:"subject_id"`
+	Summary   string    `bun:"summary"`
+	CreatedAt time.Time `bun:"created_at"`
+}
+
+var eventOrder = order{columns: []string{"seq"}, descending: true}
+
+// Key is the event's place in its organization's log.
+func (e *Event) Key() Key { return Key{e.Seq} }
+
+// InsertEvent adds an event and gives it the next number of its organization, whose row is locked
+// by that until the transaction ends: events are numbered in the order of their commits.
+func (d *DB) InsertEvent(ctx context.Context, event *Event) error {
+	err := d.bun.NewUpdate().Model((*Organization)(nil)).Set("event_seq = event_seq + 1").
+		Where("id = ?", event.OrganizationID).Returning("event_seq").Scan(ctx, &event.Seq)
+	if err != nil {
+		return mapError(err)
+	}
+	_, err = d.bun.NewInsert().Model(event).Exec(ctx)
+	return mapError(err)
+}
+
+// EventByID finds an event.
+func (d *DB) EventByID(ctx context.Context, id string) (*Event, error) {
+	if err := wellFormed(EventPrefix, id); err != nil {
+		return nil, err
+	}
+	return one[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("id = ?", id))
+}
+
+// EventBySeq finds an event by its number.
+func (d *DB) EventBySeq(ctx context.Context, organizationID string, seq int64) (*Event, error) {
+	return one[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("organization_id = ?", organizationID).Where("seq = ?", seq))
+}
+
+// EventsAfter lists up to limit events of an organization that follow a number, oldest first.
+func (d *DB) EventsAfter(ctx context.Context, organizationID string, seq int64, limit int) ([]*Event, error) {
+	return many[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).
+		Where("organization_id = ?", organizationID).Where("seq > ?", seq).OrderExpr("seq").Limit(int64(limit)))
+}
+
+// EventHeads finds the numbers of the newest events of organizations, deleted ones too.
+func (d *DB) EventHeads(ctx context.Context, organizationIDs []string) (map[string]int64, error) {
+	var rows []struct {
+		ID       string `bun:"id"`
+		EventSeq int64  `bun:"event_seq"`
+	}
+	err := d.bun.NewSelect().Model((*Organization)(nil)).Column("id", "event_seq").
+		Where("id IN (?)", bun.List(organizationIDs)).Scan(ctx, &rows)
+	heads := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		heads[row.ID] = row.EventSeq
+	}
+	return heads, mapError(err)
+}
+
+// EventsOfOrganizations is the same page of several organizations' logs, newest first.
+func (d *DB) EventsOfOrganizations(ctx context.Context, organizationIDs []string, page Page) ([]*Rows[Event], error) {
+	list := func(organizationID string) *bun.SelectQuery {
+		return d.bun.NewSelect().Model((*Event)(nil)).Where("organization_id = ?", organizationID)
+	}
+	return readPages(ctx, d, organizationIDs, page, eventOrder, list, func(e *Event) string { return e.OrganizationID })
+}
+
+// CountEventsOfOrganizations counts what EventsOfOrganizations lists.
+func (d *DB) CountEventsOfOrganizations(ctx context.Context, organizationIDs []string) ([]int, error) {
+	query := d.bun.NewSelect().Model((*Event)(nil)).Where("e.organization_id IN (?)", bun.List(organizationIDs))
+	return d.countByOrganization(ctx, organizationIDs, query, "e")
+}

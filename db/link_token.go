@@ -1,0 +1,67 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// LinkPurpose is what the link in a mail is for.
+type LinkPurpose string
+
+// The purposes of links.
+const (
+	InvitationLink    LinkPurpose = "INVITATION"
+	VerificationLink  LinkPurpose = "VERIFICATION"
+	PasswordResetLink LinkPurpose = "PASSWORD_RESET"
+)
+
+// LinkToken is the hash of a token that was mailed in a link. It is good once and for a time.
+type LinkToken struct {
+	bun.BaseModel `bun:"table:link_tokens,alias:l"`
+
+	TokenHash string      `bun:"token_hash,pk"`
+	Purpose   LinkPurpose `bun:"purpose"`
+	// SubjectID is the membership of an invitation, and the user of the other links.
+	SubjectID string    `bun:"subject_id"`
+	ExpiresAt time.Time `bun:"expires_at"`
+}
+
+// InsertLinkToken adds a token.
+func (d *DB) InsertLinkToken(ctx context.Context, token *LinkToken) error {
+	_, err := d.bun.NewInsert().Model(token).Exec(ctx)
+	return mapError(err)
+}
+
+// LinkTokenByHash finds a token that has not expired.
+func (d *DB) LinkTokenByHash(ctx context.Context, purpose LinkPurpose, tokenHash string) (*LinkToken, error) {
+	return one[LinkToken](ctx, d.bun.NewSelect().Model((*LinkToken)(nil)).
+		Where("token_hash = ?", tokenHash).Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()))
+}
+
+// TakeLinkToken uses a token up and returns it; of several callers one gets it.
+func (d *DB) TakeLinkToken(ctx context.Context, purpose LinkPurpose, tokenHash string) (*LinkToken, error) {
+	token := new(LinkToken)
+	_, err := d.bun.NewDelete().Model(token).Where("token_hash = ?", tokenHash).
+		Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()).Returning("*").Exec(ctx)
+	if err != nil {
+		return nil, mapError(err)
+	}
+	if token.TokenHash == "" {
+		return nil, ErrNotFound
+	}
+	return token, nil
+}
+
+// DeleteLinkTokens makes the links sent for a subject worthless.
+func (d *DB) DeleteLinkTokens(ctx context.Context, purpose LinkPurpose, subjectID string) error {
+	_, err := d.bun.NewDelete().Model((*LinkToken)(nil)).Where("subject_id = ?", subjectID).Where("purpose = ?", purpose).Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteExpiredLinkTokens removes what no longer opens anything.
+func (d *DB) DeleteExpiredLinkTokens(ctx context.Context) error {
+	_, err := d.bun.NewDelete().Model((*LinkToken)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx)
+	return mapError(err)
+}

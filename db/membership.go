@@ -1,0 +1,211 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+)
+
+// MembershipStatus is how far a user's place in an organization has come.
+type MembershipStatus string
+
+// The statuses of a membership.
+const (
+	Invited  MembershipStatus = "INVITED"
+	Accepted MembershipStatus = "ACCEPTED"
+	Declined MembershipStatus = "DECLINED"
+)
+
+// Delivery is how far a mail has come.
+type Delivery string
+
+// The states of a delivery.
+const (
+	Queued Delivery = "QUEUED"
+	Sent   Delivery = "SENT"
+	Failed Delivery = "FAILED"
+)
+
+// Membership is a user's place in an organization, from the invitation on. An organization has
+// one a mail address, so that an address cannot be invited twice.
+type Membership struct {
+	bun.BaseModel `bun:"table:memberships,alias:m"`
+
+	ID             string `bun:"id,pk"`
+	OrganizationID string `bun:"organization_id"`
+	// Email is the invited address, and the user's own once accepted: they are the same.
+	Email string `bun:"email"`
+	// UserID is nil until the invitation is accepted.
+	UserID  *string          `bun:"user_id"`
+	Status  MembershipStatus `bun:"status"`
+	IsOwner bool             `bun:"is_owner"`
+
+	InvitedByID         *string    `bun:"invited_by_id"`
+	InvitedAt           *time.Time `bun:"invited_at"`
+	InvitationExpiresAt *time.Time `bun:"invitation_expires_at"`
+	InvitationDelivery  *Delivery  `bun:"invitation_delivery"`
+	// InvitationJobID is the job that mails the invitation; an older job has been superseded.
+	InvitationJobID *string    `bun:"invitation_job_id"`
+	AcceptedAt      *time.Time `bun:"accepted_at"`
+}
+
+// Pending reports whether the invitation can be accepted at the given time.
+func (m *Membership) Pending(now time.Time) bool {
+	return m.Status == Invited && m.InvitationExpiresAt != nil && m.InvitationExpiresAt.After(now)
+}
+
+// MembershipFilter narrows a list of memberships.
+type MembershipFilter struct {
+	Status MembershipStatus // "" for all
+	Search string           // folded part of the address or the name
+}
+
+var membershipOrder = order{columns: []string{"email"}}
+
+// Key is the membership's place in the list of its organization's users.
+func (m *Membership) Key() Key { return Key{m.Email} }
+
+// InsertMembership adds a membership; ErrDuplicate when the address has one.
+func (d *DB) InsertMembership(ctx context.Context, membership *Membership) error {
+	_, err := d.bun.NewInsert().Model(membership).Exec(ctx)
+	return mapError(err)
+}
+
+// UpdateMembership stores all of a membership; the organization's row must be locked.
+func (d *DB) UpdateMembership(ctx context.Context, membership *Membership) error {
+	return mustChange(d.bun.NewUpdate().Model(membership).WherePK().Exec(ctx))
+}
+
+// SetInvitationDelivery notes how far the mail of a job came, unless another has superseded it.
+func (d *DB) SetInvitationDelivery(ctx context.Context, membershipID, jobID string, delivery Delivery) error {
+	_, err := d.bun.NewUpdate().Model((*Membership)(nil)).Set("invitation_delivery = ?", delivery).
+		Where("id = ?", membershipID).Where("invitation_job_id = ?", jobID).Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteMembership removes a membership.
+func (d *DB) DeleteMembership(ctx context.Context, id string) error {
+	return mustChange(d.bun.NewDelete().Model((*Membership)(nil)).Where("id = ?", id).Exec(ctx))
+}
+
+// DeleteMembershipsOf removes everybody from an organization.
+func (d *DB) DeleteMembershipsOf(ctx context.Context, organizationID string) error {
+	_, err := d.bun.NewDelete().Model((*Membership)(nil)).Where("organization_id = ?", organizationID).Exec(ctx)
+	return mapError(err)
+}
+
+// MembershipByID finds a membership.
+func (d *DB) MembershipByID(ctx context.Context, id string) (*Membership, error) {
+	if err := wellFormed(MembershipPrefix, id); err != nil {
+		return nil, err
+	}
+	return one[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Where("m.id = ?", id))
+}
+
+// MembershipsByID finds memberships, in the order of ids, nil where there is none.
+func (d *DB) MembershipsByID(ctx context.Context, ids []string) ([]*Membership, error) {
+	memberships, err := many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Where("m.id IN (?)", bun.List(ids)))
+	return byKey(ids, memberships, func(m *Membership) string { return m.ID }), err
+}
+
+// MembershipByEmail finds the membership of an address.
+func (d *DB) MembershipByEmail(ctx context.Context, organizationID, email string) (*Membership, error) {
+	return one[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("organization_id = ?", organizationID).Where("email = ?", email))
+}
+
+// AcceptedMembership finds a user's accepted membership.
+func (d *DB) AcceptedMembership(ctx context.Context, organizationID, userID string) (*Membership, error) {
+	return one[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("organization_id = ?", organizationID).Where("user_id = ?", userID))
+}
+
+// ViewerMemberships finds the viewer's own place in organizations, accepted or with an open
+// invitation, in the order of organizationIDs, nil where there is none.
+func (d *DB) ViewerMemberships(ctx context.Context, viewer *User, organizationIDs []string) ([]*Membership, error) {
+	memberships, err := many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("organization_id IN (?)", bun.List(organizationIDs)).
+		Where("user_id = ? OR (?)", viewer.ID, d.openInvitation("m", viewer)))
+	return byKey(organizationIDs, memberships, func(m *Membership) string { return m.OrganizationID }), err
+}
+
+// OpenInvitations lists the invitations that the viewer can accept, newest first.
+func (d *DB) OpenInvitations(ctx context.Context, viewer *User) ([]*Membership, error) {
+	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("?", d.openInvitation("m", viewer)).OrderExpr("invited_at DESC, id DESC"))
+}
+
+// openInvitation is the condition that a membership is an invitation to the viewer's verified
+// address which still works.
+func (d *DB) openInvitation(alias string, viewer *User) schema.QueryWithArgs {
+	if viewer.EmailVerifiedAt == nil {
+		return bun.SafeQuery("1 = 0")
+	}
+	return bun.SafeQuery("?.status = ? AND ?.email = ? AND ?.invitation_expires_at > ?",
+		bun.Ident(alias), Invited, bun.Ident(alias), viewer.Email, bun.Ident(alias), d.Now())
+}
+
+// OpenInvitationsTo lists the invitations that still work for any of the addresses.
+func (d *DB) OpenInvitationsTo(ctx context.Context, emails []string) ([]*Membership, error) {
+	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("email IN (?)", bun.List(emails)).Where("status = ?", Invited).
+		Where("invitation_expires_at > ?", d.Now()).OrderExpr("invited_at, id"))
+}
+
+// CountOwners counts the owners of an organization, whose row must be locked.
+func (d *DB) CountOwners(ctx context.Context, organizationID string) (int, error) {
+	count, err := d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("organization_id = ?", organizationID).Where("is_owner").Count(ctx)
+	return int(count), mapError(err)
+}
+
+// UsersOfOrganizations is the same page of several organizations' users, by address.
+func (d *DB) UsersOfOrganizations(ctx context.Context, organizationIDs []string, filter MembershipFilter, page Page) ([]*Rows[Membership], error) {
+	list := func(organizationID string) *bun.SelectQuery {
+		return d.memberships(filter).Where("m.organization_id = ?", organizationID)
+	}
+	return readPages(ctx, d, organizationIDs, page, membershipOrder, list, func(m *Membership) string { return m.OrganizationID })
+}
+
+// CountUsersOfOrganizations counts what UsersOfOrganizations lists.
+func (d *DB) CountUsersOfOrganizations(ctx context.Context, organizationIDs []string, filter MembershipFilter) ([]int, error) {
+	query := d.memberships(filter).Where("m.organization_id IN (?)", bun.List(organizationIDs))
+	return d.countByOrganization(ctx, organizationIDs, query, "m")
+}
+
+func (d *DB) memberships(filter MembershipFilter) *bun.SelectQuery {
+	query := d.bun.NewSelect().Model((*Membership)(nil))
+	if filter.Status != "" {
+		query = query.Where("m.status = ?", filter.Status)
+	}
+	if filter.Search != "" {
+		pattern := contains(filter.Search)
+		query = query.Join("LEFT JOIN users AS u ON u.id = m.user_id").
+			Where(`m.email LIKE ? ESCAPE '\' OR u.name_key LIKE ? ESCAPE '\'`, pattern, pattern)
+	}
+	return query
+}
+
+// countByOrganization counts the rows of a select for each organization, 0 where there is none.
+func (d *DB) countByOrganization(ctx context.Context, organizationIDs []string, query *bun.SelectQuery, alias string) ([]int, error) {
+	var rows []struct {
+		OrganizationID string `bun:"organization_id"`
+		Count          int    `bun:"count"`
+	}
+	err := query.ColumnExpr("?.organization_id, count(*) AS count", bun.Ident(alias)).
+		GroupExpr("?.organization_id", bun.Ident(alias)).Scan(ctx, &rows)
+	if err != nil {
+		return nil, mapError(err)
+	}
+	byID := make(map[string]int, len(rows))
+	for _, row := range rows {
+		byID[row.OrganizationID] = row.Count
+	}
+	counts := make([]int, len(organizationIDs))
+	for i, id := range organizationIDs {
+		counts[i] = byID[id]
+	}
+	return counts, nil
+}

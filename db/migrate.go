@@ -1,0 +1,103 @@
+package db
+
+// Migrations: numbered SQL files, one folder an engine, applied by goose.
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Migrate brings the tables up to date. Several processes may call it at once: on PostgreSQL a
+// lock lets one work and the others wait.
+func (d *DB) Migrate(ctx context.Context) error {
+	provider, err := d.migrator()
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", mapError(err))
+	}
+	return nil
+}
+
+// MigrateDown takes the newest migration back, and what is in its tables with it.
+func (d *DB) MigrateDown(ctx context.Context) error {
+	provider, err := d.migrator()
+	if err != nil {
+		return err
+	}
+	if _, err := provider.Down(ctx); err != nil {
+		return fmt.Errorf("migrate down: %w", mapError(err))
+	}
+	return nil
+}
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	File    string
+	Applied bool
+}
+
+// Migrations lists all steps in order and tells which are applied.
+func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
+	provider, err := d.migrator()
+	if err != nil {
+		return nil, err
+	}
+	statuses, err := provider.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migration status: %w", mapError(err))
+	}
+	steps := make([]Migration, len(statuses))
+	for i, status := range statuses {
+		steps[i] = Migration{Version: status.Source.Version, File: status.Source.Path, Applied: status.State == goose.StateApplied}
+	}
+	return steps, nil
+}
+
+// Ready returns nil when the database answers and all migrations are applied.
+func (d *DB) Ready(ctx context.Context) error {
+	provider, err := d.migrator()
+	if err != nil {
+		return err
+	}
+	pending, err := provider.HasPending(ctx)
+	if err != nil {
+		return mapError(err)
+	}
+	if pending {
+		return fmt.Errorf("migrations are pending")
+	}
+	return nil
+}
+
+func (d *DB) migrator() (*goose.Provider, error) {
+	folder, engine := "migrations/sqlite", goose.DialectSQLite3
+	options := []goose.ProviderOption{goose.WithVerbose(false), goose.WithLogger(goose.NopLogger())}
+	if d.isPostgres() {
+		folder, engine = "migrations/postgres", goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120), lock.WithUnlockTimeout(1, 10))
+		if err != nil {
+			return nil, fmt.Errorf("migration lock: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	files, err := fs.Sub(migrations, folder)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(engine, d.pool.DB, files, options...)
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return provider, nil
+}

@@ -1,0 +1,182 @@
+package db
+
+// Pages: lists are cut by the keys that order them (keyset pagination), so that a page costs the
+// same wherever it is and does not shift when rows come and go.
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
+)
+
+// Page is the part of a list that a caller asks for. Pages can be compared, so that loaders gather
+// those that ask for the same.
+type Page struct {
+	// Limit is how many rows at most; one more is read, to know whether there are more.
+	Limit int
+	// Backward takes the rows from the end of the list; they still come in the list's order.
+	Backward bool
+	// After and Before are the keys between which the rows lie; empty ones are the list's ends.
+	After, Before Key
+}
+
+// Rows is a page of rows.
+type Rows[T any] struct {
+	Nodes []*T
+	// More tells whether rows follow beyond Limit, in the direction of the page.
+	More bool
+}
+
+// Key is a row's place in a list: the values of the one or two columns that order it, each a
+// string or an int64.
+type Key [2]any
+
+func (k Key) values() []any {
+	if k[1] == nil {
+		return k[:1]
+	}
+	return k[:]
+}
+
+// ErrCursor says that a text is not a cursor of the list.
+var ErrCursor = errors.New("not a cursor of this list")
+
+// Cursor writes a place in a list as an opaque text. The list's name is part of it, so that a
+// cursor is not mistaken for one of another list.
+func Cursor(list string, key Key) string {
+	text, err := json.Marshal(append([]any{list}, key.values()...))
+	if err != nil {
+		panic(err) // keys are strings and integers
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+// ParseCursor reads what Cursor wrote of a key like the given one, and yields ErrCursor for all
+// else. A cursor is not secret and may be forged: it is a place, and gives no right to see what is
+// there.
+func ParseCursor(list, cursor string, like Key) (Key, error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return Key{}, ErrCursor
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var parts []any
+	if err := decoder.Decode(&parts); err != nil || len(parts) != len(like.values())+1 || parts[0] != list {
+		return Key{}, ErrCursor
+	}
+	var key Key
+	for i, value := range parts[1:] {
+		switch _, isNumber := like[i].(int64); value := value.(type) {
+		case json.Number:
+			number, err := value.Int64()
+			if err != nil || !isNumber {
+				return Key{}, ErrCursor
+			}
+			key[i] = number
+		case string:
+			if isNumber || strings.ContainsRune(value, 0) {
+				return Key{}, ErrCursor
+			}
+			key[i] = value
+		default:
+			return Key{}, ErrCursor
+		}
+	}
+	return key, nil
+}
+
+// order is how a list is sorted: columns that together are unique in it, all in one direction.
+type order struct {
+	columns    []string
+	descending bool
+}
+
+// cut narrows a select to a page; one row too many tells that there are more.
+func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
+	tuple := "(" + strings.Join(o.columns, ", ") + ")"
+	after, before := ">", "<"
+	if o.descending {
+		after, before = before, after
+	}
+	if page.After != (Key{}) {
+		query = query.Where(tuple+" "+after+" (?)", bun.List(page.After.values()))
+	}
+	if page.Before != (Key{}) {
+		query = query.Where(tuple+" "+before+" (?)", bun.List(page.Before.values()))
+	}
+	return o.sort(query, page.Backward).Limit(int64(page.Limit) + 1)
+}
+
+func (o order) sort(query *bun.SelectQuery, backward bool) *bun.SelectQuery {
+	direction := " ASC"
+	if o.descending != backward {
+		direction = " DESC"
+	}
+	for _, column := range o.columns {
+		query = query.OrderExpr(column + direction)
+	}
+	return query
+}
+
+// readPage reads one page of a list.
+func readPage[T any](ctx context.Context, query *bun.SelectQuery, o order, page Page) (*Rows[T], error) {
+	rows, err := many[T](ctx, o.cut(query, page))
+	if err != nil {
+		return nil, err
+	}
+	return trim(rows, page), nil
+}
+
+// readPages reads the same page of many lists in one statement. Each list is cut by itself, so
+// that the database reads no more rows than are shown, however long the lists are.
+func readPages[T any](
+	ctx context.Context, d *DB, parents []string, page Page, o order,
+	list func(parent string) *bun.SelectQuery, parentOf func(*T) string,
+) ([]*Rows[T], error) {
+	var union *bun.SelectQuery
+	for _, parent := range parents {
+		// SQLite takes no parentheses around a part of a union: a select around each keeps its limit.
+		part := d.bun.NewSelect().TableExpr("(?) AS list", o.cut(list(parent), page))
+		if union == nil {
+			union = part
+		} else {
+			union = union.UnionAll(part)
+		}
+	}
+	rows, err := many[T](ctx, o.sort(d.bun.NewSelect().TableExpr("(?) AS lists", union), page.Backward))
+	if err != nil {
+		return nil, err
+	}
+	byParent := make(map[string][]*T, len(parents))
+	for _, row := range rows {
+		byParent[parentOf(row)] = append(byParent[parentOf(row)], row)
+	}
+	pages := make([]*Rows[T], len(parents))
+	for i, parent := range parents {
+		pages[i] = trim(byParent[parent], page)
+	}
+	return pages, nil
+}
+
+func trim[T any](rows []*T, page Page) *Rows[T] {
+	result := &Rows[T]{Nodes: rows, More: len(rows) > page.Limit}
+	if result.More {
+		result.Nodes = rows[:page.Limit]
+	}
+	if page.Backward {
+		slices.Reverse(result.Nodes)
+	}
+	return result
+}
+
+// contains is a LIKE pattern for a part of a text, with its wildcards taken as they are.
+func contains(part string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(part) + "%"
+}

@@ -1,0 +1,77 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// Session is a sign-in: whoever holds the token that hashes to TokenHash acts as the user.
+type Session struct {
+	bun.BaseModel `bun:"table:sessions,alias:s"`
+
+	ID         string    `bun:"id,pk"`
+	UserID     string    `bun:"user_id"`
+	TokenHash  string    `bun:"token_hash"`
+	UserAgent  *string   `bun:"user_agent"`
+	IPAddress  *string   `bun:"ip_address"`
+	CreatedAt  time.Time `bun:"created_at"`
+	LastUsedAt time.Time `bun:"last_used_at"`
+	ExpiresAt  time.Time `bun:"expires_at"`
+}
+
+// InsertSession adds a session.
+func (d *DB) InsertSession(ctx context.Context, session *Session) error {
+	_, err := d.bun.NewInsert().Model(session).Exec(ctx)
+	return mapError(err)
+}
+
+// SessionByToken finds the session that a token opens, unless it has expired.
+func (d *DB) SessionByToken(ctx context.Context, tokenHash string) (*Session, error) {
+	return one[Session](ctx, d.sessions().Where("token_hash = ?", tokenHash))
+}
+
+// SessionsOfUser lists where a user is signed in, newest first.
+func (d *DB) SessionsOfUser(ctx context.Context, userID string) ([]*Session, error) {
+	return many[Session](ctx, d.sessions().Where("user_id = ?", userID).OrderExpr("id DESC"))
+}
+
+// SessionOfUser finds a session of a user.
+func (d *DB) SessionOfUser(ctx context.Context, userID, id string) (*Session, error) {
+	if err := wellFormed(SessionPrefix, id); err != nil {
+		return nil, err
+	}
+	return one[Session](ctx, d.sessions().Where("user_id = ?", userID).Where("id = ?", id))
+}
+
+// sessions selects those that have not expired.
+func (d *DB) sessions() *bun.SelectQuery {
+	return d.bun.NewSelect().Model((*Session)(nil)).Where("expires_at > ?", d.Now())
+}
+
+// TouchSession notes that a session is in use, which makes it last longer.
+func (d *DB) TouchSession(ctx context.Context, session *Session) error {
+	_, err := d.bun.NewUpdate().Model(session).Column("last_used_at", "expires_at").WherePK().Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteSession ends a session of a user; ErrNotFound when the user has no such session.
+func (d *DB) DeleteSession(ctx context.Context, userID, id string) error {
+	if err := wellFormed(SessionPrefix, id); err != nil {
+		return err
+	}
+	return mustChange(d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
+}
+
+// DeleteOtherSessions ends all sessions of a user but one, all of them when keep is "".
+func (d *DB) DeleteOtherSessions(ctx context.Context, userID, keep string) error {
+	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id <> ?", keep).Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteExpiredSessions removes what no longer opens anything.
+func (d *DB) DeleteExpiredSessions(ctx context.Context) error {
+	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx)
+	return mapError(err)
+}
