@@ -1,0 +1,297 @@
+package event
+
+// The hub: the one reader of a process that serves all its streams.
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"studio/db"
+	"studio/fault"
+)
+
+// checkInterval is how often streams are checked without being told of anything: a caller who
+// signed out or whose session ran out makes no event, and a signal may be lost. Half of the
+// second within which a stream must end.
+const checkInterval = 500 * time.Millisecond
+
+// Hub carries events to streams. One goroutine reads the log for all of them, so that a hundred
+// followers of an organization cost as many statements as one.
+type Hub struct {
+	db *db.DB
+
+	wake chan struct{}
+
+	mu          sync.Mutex
+	stopped     bool
+	subscribers map[subscriber]context.Context
+	// dirty holds the organizations that have news, and newInvitations tells that some address has.
+	dirty          map[string]bool
+	newInvitations bool
+	all            bool
+}
+
+// NewHub makes a hub; Run makes it work.
+func NewHub(database *db.DB) *Hub {
+	return &Hub{
+		db:          database,
+		wake:        make(chan struct{}, 1),
+		subscribers: map[subscriber]context.Context{},
+		dirty:       map[string]bool{},
+	}
+}
+
+// Streams is the number of open streams.
+func (h *Hub) Streams() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subscribers)
+}
+
+// Run serves the streams until ctx is done, and then ends them all.
+func (h *Hub) Run(ctx context.Context) {
+	h.db.Listen(ctx, h.notice)
+	ticker := time.NewTicker(checkInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			h.stop()
+			return
+		case <-ticker.C:
+			h.notice("")
+			continue
+		case <-h.wake:
+		}
+		h.serve(ctx)
+	}
+}
+
+// signal is the text that tells the hubs of all processes what is new.
+func signal(organizationID string, kind db.EventType) string {
+	return organizationID + " " + string(kind)
+}
+
+// notice takes a signal; an empty one means that anything may be new.
+func (h *Hub) notice(text string) {
+	organizationID, kind, _ := strings.Cut(text, " ")
+	h.mu.Lock()
+	if organizationID == "" {
+		h.all = true
+	} else {
+		h.dirty[organizationID] = true
+	}
+	h.newInvitations = h.newInvitations || kind == string(db.UserInvited)
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default: // a wake-up is waiting already
+	}
+}
+
+func (h *Hub) add(ctx context.Context, s subscriber) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		s.end(errStopping)
+		return
+	}
+	h.subscribers[s] = ctx
+}
+
+func (h *Hub) end(s subscriber, err error) {
+	h.mu.Lock()
+	delete(h.subscribers, s)
+	h.mu.Unlock()
+	s.end(err)
+}
+
+func (h *Hub) stop() {
+	h.mu.Lock()
+	h.stopped = true
+	subscribers := h.subscribers
+	h.subscribers = nil
+	h.mu.Unlock()
+	for s := range subscribers {
+		s.end(errStopping)
+	}
+}
+
+// due returns the streams that there may be news for, and forgets those whose client is gone.
+func (h *Hub) due() []subscriber {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var due []subscriber
+	for s, ctx := range h.subscribers {
+		if ctx.Err() != nil {
+			delete(h.subscribers, s)
+			continue
+		}
+		switch s := s.(type) {
+		case *follower:
+			if h.all || h.dirty[s.organizationID] {
+				due = append(due, s)
+			}
+		case *inbox:
+			if h.all || h.newInvitations {
+				due = append(due, s)
+			}
+		}
+	}
+	clear(h.dirty)
+	h.all, h.newInvitations = false, false
+	return due
+}
+
+// serve brings the due streams up to date. Events are read before access is checked: whoever was
+// removed before an event was committed is found removed, and does not get it.
+func (h *Hub) serve(ctx context.Context) {
+	due := h.due()
+	if len(due) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	news, err := h.read(ctx, due)
+	var access *access
+	if err == nil {
+		access, err = h.access(ctx, due)
+	}
+	if err != nil {
+		zerolog.Ctx(ctx).Error().Err(err).Int("streams", len(due)).Msg("cannot serve live updates; streams are ended")
+		for _, s := range due {
+			h.end(s, errBroken)
+		}
+		return
+	}
+	for _, s := range due {
+		switch s := s.(type) {
+		case *follower:
+			member := access.member(s)
+			if err := s.errEnd(access.signedIn(s), member); err != nil {
+				h.end(s, err)
+			} else if !s.send(news.events[s.organizationID], member) {
+				h.end(s, errBehind)
+			}
+		case *inbox:
+			if !access.signedIn(s) {
+				h.end(s, fault.ErrSignedOut)
+			} else if fresh := s.fresh(news.invitations); slices.ContainsFunc(fresh, func(m *db.Membership) bool { return !s.offer(m) }) {
+				h.end(s, errBehind)
+			}
+		}
+	}
+}
+
+// send offers the events that follow those sent before.
+func (f *follower) send(events []*db.Event, member *db.Membership) bool {
+	for _, e := range events {
+		if e.Seq <= f.seq {
+			continue
+		}
+		f.seq = e.Seq
+		if VisibleTo(member, e) && !f.offer(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// news is what was found in the tables.
+type news struct {
+	events      map[string][]*db.Event
+	invitations []*db.Membership
+}
+
+// read finds what the streams have not been sent, with one look at all logs' ends.
+func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
+	from := map[string]int64{}
+	var emails []string
+	for _, s := range due {
+		switch s := s.(type) {
+		case *follower:
+			if seq, known := from[s.organizationID]; !known || s.seq < seq {
+				from[s.organizationID] = s.seq
+			}
+		case *inbox:
+			emails = append(emails, s.of.User.Email)
+		}
+	}
+	found := &news{events: map[string][]*db.Event{}}
+	if len(from) > 0 {
+		heads, err := h.db.EventHeads(ctx, keys(from))
+		if err != nil {
+			return nil, err
+		}
+		for organizationID, seq := range from {
+			for seq < heads[organizationID] {
+				events, err := h.db.EventsAfter(ctx, organizationID, seq, pageSize)
+				if err != nil {
+					return nil, err
+				}
+				if len(events) == 0 {
+					break
+				}
+				found.events[organizationID] = append(found.events[organizationID], events...)
+				seq = events[len(events)-1].Seq
+			}
+		}
+	}
+	if len(emails) > 0 {
+		var err error
+		if found.invitations, err = h.db.OpenInvitationsTo(ctx, emails); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// access is what the callers of some streams may do at one moment.
+type access struct {
+	credentials map[string]bool
+	members     map[[2]string]*db.Membership
+}
+
+func (a *access) signedIn(s subscriber) bool { return a.credentials[s.caller().CredentialID] }
+
+func (a *access) member(f *follower) *db.Membership {
+	return a.members[[2]string{f.organizationID, f.of.User.ID}]
+}
+
+// access reads the access of all the streams in two statements.
+func (h *Hub) access(ctx context.Context, subscribers []subscriber) (*access, error) {
+	credentials, users, organizations := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, s := range subscribers {
+		credentials[s.caller().CredentialID] = true
+		users[s.caller().User.ID] = true
+		if f, ok := s.(*follower); ok {
+			organizations[f.organizationID] = true
+		}
+	}
+	live, err := h.db.LiveCredentials(ctx, keys(credentials))
+	if err != nil {
+		return nil, err
+	}
+	result := &access{credentials: live, members: map[[2]string]*db.Membership{}}
+	if len(organizations) == 0 {
+		return result, nil
+	}
+	members, err := h.db.AcceptedMemberships(ctx, keys(organizations), keys(users))
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range members {
+		result.members[[2]string{member.OrganizationID, *member.UserID}] = member
+	}
+	return result, nil
+}
+
+func keys[V any](set map[string]V) []string {
+	return slices.Collect(maps.Keys(set))
+}

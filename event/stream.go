@@ -1,0 +1,191 @@
+package event
+
+// Streams: what one subscriber receives, and how that ends.
+
+import (
+	"context"
+	"time"
+
+	"studio/db"
+	"studio/fault"
+)
+
+// backlog is how many entries wait for a slow subscriber before it is cut off.
+const backlog = 256
+
+// pageSize is how many events are read at once.
+const pageSize = 200
+
+// Caller is whom a stream belongs to. It ends when the credential, a session or an API token, no
+// longer opens anything.
+type Caller struct {
+	User         *db.User
+	CredentialID string
+}
+
+// Stream delivers entries until it is closed; Err then tells why.
+type Stream[T any] struct {
+	entries chan T
+	err     error
+}
+
+// Entries is the channel to read from.
+func (s *Stream[T]) Entries() <-chan T { return s.entries }
+
+// Err tells why the stream was closed. Call it after the channel is closed.
+func (s *Stream[T]) Err() error { return s.err }
+
+// subscriber is a stream as the hub sees it.
+type subscriber interface {
+	caller() Caller
+	end(err error)
+}
+
+type subscription[T any] struct {
+	Stream[T]
+	of Caller
+}
+
+func newSubscription[T any](caller Caller) subscription[T] {
+	return subscription[T]{Stream: Stream[T]{entries: make(chan T, backlog)}, of: caller}
+}
+
+func (s *subscription[T]) caller() Caller { return s.of }
+
+// end must be called by the goroutine that sends, once.
+func (s *subscription[T]) end(err error) {
+	s.err = err
+	close(s.entries)
+}
+
+// offer reports false when the subscriber has not taken what was sent before.
+func (s *subscription[T]) offer(entry T) bool {
+	select {
+	case s.entries <- entry:
+		return true
+	default:
+		return false
+	}
+}
+
+// follower receives the events of an organization.
+type follower struct {
+	subscription[*db.Event]
+	organizationID string
+	ownersOnly     bool
+	// seq is the number of the newest event that was sent or passed over.
+	seq int64
+}
+
+// errEnd is the reason why a follower may not go on, nil when it may. What does not exist and what
+// is closed to the caller answer the same.
+func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
+	switch {
+	case !signedIn:
+		return fault.ErrSignedOut
+	case member == nil:
+		return fault.ErrNoOrganization
+	case f.ownersOnly && !member.IsOwner:
+		return fault.ErrNotOwner
+	}
+	return nil
+}
+
+// inbox receives the invitations to a user's address.
+type inbox struct {
+	subscription[*db.Membership]
+	// seen holds when each open invitation was made, so that a new one is told from a known one.
+	seen map[string]time.Time
+}
+
+// fresh returns the invitations that were not there before, and remembers what is there now.
+func (i *inbox) fresh(open []*db.Membership) []*db.Membership {
+	var fresh []*db.Membership
+	now := make(map[string]time.Time, len(open))
+	for _, invitation := range open {
+		if invitation.Email != i.of.User.Email {
+			continue
+		}
+		now[invitation.ID] = *invitation.InvitedAt
+		if before, known := i.seen[invitation.ID]; !known || !before.Equal(*invitation.InvitedAt) {
+			fresh = append(fresh, invitation)
+		}
+	}
+	i.seen = now
+	return fresh
+}
+
+var (
+	errBehind   = fault.New(fault.Unavailable, "You read too slowly and were cut off. Subscribe again, with the cursor of the last event that you received.")
+	errBroken   = fault.New(fault.Unavailable, "Live updates are interrupted. Subscribe again, with the cursor of the last event that you received.")
+	errStopping = fault.New(fault.Unavailable, "The server restarts. Subscribe again, with the cursor of the last event that you received.")
+)
+
+// Follow sends the events of an organization that the caller may see: those after the given
+// number, then live ones, in order, none missing, none twice. With ownersOnly it ends as soon as
+// the caller is no owner. It sends nothing more once ctx is done.
+func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, after *int64, ownersOnly bool) (*Stream[*db.Event], error) {
+	f := &follower{subscription: newSubscription[*db.Event](caller), organizationID: organizationID, ownersOnly: ownersOnly}
+	if after != nil {
+		f.seq = *after
+		go h.replay(ctx, f)
+		return &f.Stream, nil
+	}
+	heads, err := h.db.EventHeads(ctx, []string{organizationID})
+	if err != nil {
+		return nil, err
+	}
+	f.seq = heads[organizationID]
+	h.add(ctx, f)
+	return &f.Stream, nil
+}
+
+// replay sends what is in the log already, as fast as the subscriber takes it, then hands the
+// follower to the hub, which goes on from the same number.
+func (h *Hub) replay(ctx context.Context, f *follower) {
+	for {
+		events, err := h.db.EventsAfter(ctx, f.organizationID, f.seq, pageSize)
+		if err != nil {
+			f.end(errBroken)
+			return
+		}
+		if len(events) == 0 {
+			h.add(ctx, f)
+			h.notice(signal(f.organizationID, ""))
+			return
+		}
+		access, err := h.access(ctx, []subscriber{f})
+		if err != nil {
+			f.end(errBroken)
+			return
+		}
+		member := access.member(f)
+		if err := f.errEnd(access.signedIn(f), member); err != nil {
+			f.end(err)
+			return
+		}
+		for _, e := range events {
+			f.seq = e.Seq
+			if !VisibleTo(member, e) {
+				continue
+			}
+			select {
+			case f.entries <- e:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Invitations sends each invitation to the caller's verified address from now on.
+func (h *Hub) Invitations(ctx context.Context, caller Caller) (*Stream[*db.Membership], error) {
+	i := &inbox{subscription: newSubscription[*db.Membership](caller)}
+	open, err := h.db.OpenInvitations(ctx, caller.User)
+	if err != nil {
+		return nil, err
+	}
+	i.fresh(open)
+	h.add(ctx, i)
+	return &i.Stream, nil
+}
