@@ -1,0 +1,57 @@
+package account
+
+// API tokens: they let programs act as their user.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"studio/db"
+	"studio/fault"
+	"studio/text"
+)
+
+// apiTokenPrefix makes a leaked token recognizable, to people and to scanners.
+const apiTokenPrefix = "studio_pat_"
+
+// CreateAPIToken makes a token, which is shown only now. It lasts until it is revoked when
+// expiresAt is nil.
+func (a *Accounts) CreateAPIToken(ctx context.Context, caller *Caller, name string, expiresAt *time.Time) (string, *db.APIToken, error) {
+	if _, err := caller.session(); err != nil {
+		return "", nil, err
+	}
+	name, err := text.Name("name", name, text.MaxTokenName)
+	if err != nil {
+		return "", nil, err
+	}
+	if expiresAt != nil {
+		if !expiresAt.After(a.db.Now()) || expiresAt.Year() > 9999 {
+			return "", nil, fault.Invalid("expiresAt", "Choose a time in the future, or leave it out.")
+		}
+		utc := expiresAt.UTC().Truncate(time.Microsecond)
+		expiresAt = &utc
+	}
+	token := apiTokenPrefix + db.NewToken()
+	created := &db.APIToken{
+		ID:        db.NewID(db.APITokenPrefix),
+		UserID:    caller.User.ID,
+		Name:      name,
+		TokenHash: db.HashToken(token),
+		CreatedAt: a.db.Now(),
+		ExpiresAt: expiresAt,
+	}
+	return token, created, a.db.InsertAPIToken(ctx, created)
+}
+
+// RevokeAPIToken makes one of the caller's tokens worthless. NOT_FOUND.
+func (a *Accounts) RevokeAPIToken(ctx context.Context, caller *Caller, tokenID string) error {
+	if _, err := caller.session(); err != nil {
+		return err
+	}
+	err := a.db.DeleteAPIToken(ctx, caller.User.ID, tokenID)
+	if errors.Is(err, db.ErrNotFound) {
+		return fault.New(fault.NotFound, "You have no such API token.").On("apiTokenId")
+	}
+	return err
+}

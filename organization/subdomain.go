@@ -1,0 +1,105 @@
+package organization
+
+// Subdomains: part of the host names of cloud instances, `instance-subdomain`, hence without a
+// hyphen of their own.
+
+import (
+	"context"
+	_ "embed"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"studio/fault"
+	"studio/text"
+)
+
+// maxSubdomain is how long a subdomain may be, as in HarperDB Studio.
+const maxSubdomain = 16
+
+var subdomainPattern = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
+
+//go:embed reserved.txt
+var reservedList string
+
+// reserved are the words that would pass for a part of the service.
+var reserved = func() map[string]bool {
+	words := map[string]bool{}
+	for _, word := range strings.Fields(reservedList) {
+		words[word] = true
+	}
+	return words
+}()
+
+// Unavailable is why a subdomain cannot be had.
+type Unavailable string
+
+// The reasons why a subdomain cannot be had.
+const (
+	SubdomainInvalid  Unavailable = "INVALID"
+	SubdomainReserved Unavailable = "RESERVED"
+	SubdomainTaken    Unavailable = "TAKEN"
+)
+
+var errSubdomainTaken = fault.New(fault.SubdomainTaken, "This subdomain is taken; choose another.").On("subdomain")
+
+// Availability tells whether a subdomain can be had, and otherwise why not. The subdomain comes
+// back trimmed and lower-cased.
+func (o *Organizations) Availability(ctx context.Context, subdomain string) (string, Unavailable, error) {
+	subdomain = normalizeSubdomain(subdomain)
+	if reason := unavailable(subdomain); reason != "" {
+		return subdomain, reason, nil
+	}
+	taken, err := o.db.SubdomainTaken(ctx, subdomain)
+	if err == nil && taken {
+		return subdomain, SubdomainTaken, nil
+	}
+	return subdomain, "", err
+}
+
+func normalizeSubdomain(subdomain string) string {
+	return strings.ToLower(strings.TrimSpace(subdomain))
+}
+
+func unavailable(subdomain string) Unavailable {
+	switch {
+	case !subdomainPattern.MatchString(subdomain):
+		return SubdomainInvalid
+	case reserved[subdomain]:
+		return SubdomainReserved
+	}
+	return ""
+}
+
+// checkSubdomain returns a subdomain as it is stored.
+func checkSubdomain(subdomain string) (string, error) {
+	subdomain = normalizeSubdomain(subdomain)
+	switch unavailable(subdomain) {
+	case SubdomainInvalid:
+		return "", fault.Invalid("subdomain", "Choose a subdomain of 1 to %d letters a-z and digits.", maxSubdomain)
+	case SubdomainReserved:
+		return "", fault.Invalid("subdomain", "This subdomain is reserved; choose another.")
+	}
+	return subdomain, nil
+}
+
+// derivedSubdomain makes a subdomain from a name: the name alone at first, then with a digit, then
+// with more and more random ones.
+func derivedSubdomain(name string, try int) string {
+	digits := ""
+	switch {
+	case try >= 10:
+		digits = strconv.Itoa(rand.IntN(1_000_000_000))
+	case try > 0:
+		digits = strconv.Itoa(try)
+	}
+	word := text.Slug(name, maxSubdomain)
+	if word == "" {
+		word = "org"
+	}
+	if derived := word[:min(len(word), maxSubdomain-len(digits))] + digits; unavailable(derived) == "" {
+		return derived
+	}
+	return derivedSubdomain(name, try+1)
+}
