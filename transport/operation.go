@@ -1,0 +1,124 @@
+// How one operation is executed, the same for every way it may have come.
+
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"studio/fault"
+)
+
+type endKey struct{}
+
+// EndStream tells the subscriber why its stream ends. A subscription's resolver calls it with the
+// context that it was given, before it closes its channel; the first reason counts.
+func EndStream(ctx context.Context, reason error) {
+	end, _ := ctx.Value(endKey{}).(chan error)
+	select {
+	case end <- reason:
+	default:
+	}
+}
+
+// prepare parses and validates an operation. The response is nil unless that failed.
+func (h *Handler) prepare(
+	ctx context.Context, params *graphql.RawParams,
+) (*graphql.OperationContext, *graphql.Response) {
+	operation, errs := h.Executor.CreateOperationContext(graphql.StartOperationTrace(ctx), params)
+	if len(errs) > 0 {
+		return nil, h.Executor.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
+	}
+	return operation, nil
+}
+
+// execute yields the responses to an operation, each also as JSON: one to a query or mutation,
+// any number to a subscription. When the operation is cut short for a reason that the caller
+// should know, the last response holds it.
+func (h *Handler) execute(
+	ctx context.Context, operation *graphql.OperationContext,
+) iter.Seq2[*graphql.Response, []byte] {
+	return func(yield func(*graphql.Response, []byte) bool) {
+		end := make(chan error, 1)
+		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), endKey{}, end)
+		ctx, cancel := h.limit(ctx, operation)
+		defer cancel()
+
+		var responses graphql.ResponseHandler
+		next := func() (response *graphql.Response, body []byte) {
+			// A subscription runs on a goroutine of its own, where a panic would end the process.
+			defer func() {
+				if panicked := recover(); panicked != nil {
+					EndStream(ctx, operation.Recover(ctx, panicked))
+					response = nil
+				}
+			}()
+			if responses == nil {
+				responses, ctx = h.Executor.DispatchOperation(ctx, operation)
+			}
+			if response = responses(ctx); response != nil {
+				body = encode(response)
+			}
+			return response, body
+		}
+		for response, body := next(); response != nil; response, body = next() {
+			if !yield(response, body) || !isSubscription(operation) {
+				return
+			}
+		}
+
+		var reason error
+		select {
+		case reason = <-end:
+		default:
+			reason = context.Cause(ctx)
+		}
+		// Canceled is how the context ends when nobody is listening any more.
+		if reason != nil && !errors.Is(reason, context.Canceled) {
+			response := h.present(ctx, reason)
+			yield(response, encode(response))
+		}
+	}
+}
+
+// limit bounds the time of a query or mutation.
+func (h *Handler) limit(
+	ctx context.Context, operation *graphql.OperationContext,
+) (context.Context, context.CancelFunc) {
+	if isSubscription(operation) {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, h.Timeout, fault.New(fault.Unavailable,
+		"The operation took longer than %s and was stopped. Ask for less at once, or try again later.",
+		h.Timeout))
+}
+
+// present makes the response that tells of an error.
+func (h *Handler) present(ctx context.Context, err error) *graphql.Response {
+	return h.Executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)})
+}
+
+func isSubscription(operation *graphql.OperationContext) bool {
+	return operation.Operation.Operation == ast.Subscription
+}
+
+// encode differs from marshalling the response in that data is absent, rather than null, when the
+// operation was not executed.
+func encode(response *graphql.Response) []byte {
+	body, err := json.Marshal(struct {
+		Errors     gqlerror.List   `json:"errors,omitempty"`
+		Data       json.RawMessage `json:"data,omitempty"`
+		Extensions map[string]any  `json:"extensions,omitempty"`
+	}{response.Errors, response.Data, response.Extensions})
+	if err != nil {
+		panic(fmt.Errorf("encode a response: %w", err))
+	}
+	return body
+}

@@ -1,0 +1,89 @@
+// Package transport is how GraphQL travels: HTTP POST and GET as the GraphQL over HTTP
+// specification says, server-sent events (the graphql-sse protocol with distinct connections) and
+// WebSocket (the graphql-transport-ws protocol), all at one URL.
+package transport
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// Handler serves GraphQL at one URL over HTTP, server-sent events and WebSocket.
+type Handler struct {
+	// Executor parses, validates and executes. Its error presenter shows every error, also those
+	// of the transport, whose context has no operation.
+	Executor graphql.GraphExecutor
+
+	// Authenticate puts the caller into the context: once for an HTTP request, and once for a
+	// WebSocket, when the client sent connection_init. Authorization is the header's value; over
+	// WebSocket it is the init payload's, if there is one. When it is empty, and only then, the
+	// request's session cookie may be relied on: a request that another site could have forged
+	// has been refused.
+	Authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error)
+
+	// CookieName is the name of the session cookie.
+	CookieName string
+
+	// AllowedOrigins may open a WebSocket with the session cookie, besides the origin whose host
+	// is the request's. Each is a full origin, such as "https://studio.example".
+	AllowedOrigins []string
+
+	// MaxBodyBytes is the size limit of a request's body and of a WebSocket message.
+	MaxBodyBytes int64
+
+	// MaxBatch is how many operations one HTTP request may carry.
+	MaxBatch int
+
+	// MaxOperations is how many operations may be open at once on one WebSocket.
+	MaxOperations int
+
+	// Timeout is how long a request's body may take to arrive, and how long a query or mutation
+	// may take. A context that ends because of it has a fault as its cause.
+	Timeout time.Duration
+
+	// KeepAlive is the time between two signs of life on an idle stream.
+	KeepAlive time.Duration
+
+	// InitTimeout is how long a WebSocket may stay open without connection_init.
+	InitTimeout time.Duration
+
+	// WriteTimeout is how long a client may take to take what it is sent, or to answer a ping.
+	WriteTimeout time.Duration
+
+	// Draining is closed when the server is shutting down: streams end, while queries and
+	// mutations are finished. It may be nil.
+	Draining <-chan struct{}
+}
+
+// New makes a handler with sensible limits, which may be changed before it serves.
+func New(
+	executor graphql.GraphExecutor,
+	authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error),
+) *Handler {
+	return &Handler{
+		Executor:      executor,
+		Authenticate:  authenticate,
+		MaxBodyBytes:  1 << 20,
+		MaxBatch:      10,
+		MaxOperations: 100,
+		Timeout:       30 * time.Second,
+		KeepAlive:     15 * time.Second,
+		InitTimeout:   10 * time.Second,
+		WriteTimeout:  10 * time.Second,
+	}
+}
+
+// ServeHTTP answers a request. It returns when the stream or the WebSocket that the request asked
+// for is over and no operation of it runs any more.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	serve := h.serveHTTP
+	if asksForWebSocket(r) {
+		serve = h.serveWebSocket
+	}
+	if err := serve(w, r); err != nil {
+		h.refuse(w, r, err)
+	}
+}
