@@ -1,0 +1,135 @@
+package main
+
+// The commands besides serve: migrate, seed and version.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"studio/account"
+	"studio/db"
+)
+
+// databaseSettings are those of every command that uses the database.
+type databaseSettings struct {
+	DatabaseURL string `env:"STUDIO_DATABASE_URL" default:"sqlite:studio.db" help:"sqlite:PATH, or postgres://… for PostgreSQL 14 or newer."`
+}
+
+// Validate checks the settings; kong calls it.
+func (s *databaseSettings) Validate() error {
+	return of("STUDIO_DATABASE_URL", db.ParseURL(s.DatabaseURL))
+}
+
+// of names the setting that an error is about.
+func of(name string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %s", name, strings.Join(strings.Fields(err.Error()), " ")) // one line
+	}
+	return nil
+}
+
+type migrateCommand struct {
+	Up     migrateUp     `cmd:"" default:"withargs" help:"Apply what is missing (what happens without a word)."`
+	Down   migrateDown   `cmd:"" help:"Take the newest change back, with what is in its tables."`
+	Status migrateStatus `cmd:"" help:"List the changes."`
+}
+
+type (
+	migrateUp     struct{ databaseSettings }
+	migrateDown   struct{ databaseSettings }
+	migrateStatus struct{ databaseSettings }
+)
+
+// with opens the database for one command.
+func (s *databaseSettings) with(use func(database *db.DB) error) error {
+	database, err := db.Open(s.DatabaseURL)
+	if err != nil {
+		return of("STUDIO_DATABASE_URL", err)
+	}
+	return errors.Join(use(database), database.Close())
+}
+
+// Run applies all migrations.
+func (c *migrateUp) Run(ctx context.Context) error {
+	return c.with(func(database *db.DB) error { return database.Migrate(ctx) })
+}
+
+// Run takes the newest migration back.
+func (c *migrateDown) Run(ctx context.Context) error {
+	return c.with(func(database *db.DB) error { return database.MigrateDown(ctx) })
+}
+
+// Run lists the migrations.
+func (c *migrateStatus) Run(ctx context.Context) error {
+	return c.with(func(database *db.DB) error {
+		steps, err := database.Migrations(ctx)
+		for _, step := range steps {
+			state := "pending"
+			if step.Applied {
+				state = "applied"
+			}
+			fmt.Printf("%05d  %-8s %s\n", step.Version, state, step.File)
+		}
+		return err
+	})
+}
+
+type seedCommand struct{ databaseSettings }
+
+// Run adds two users who share an organization, and tells how to sign in.
+func (c *seedCommand) Run(ctx context.Context) error {
+	return c.with(func(database *db.DB) error {
+		if err := database.Migrate(ctx); err != nil {
+			return err
+		}
+		return (&serveCommand{}).wire(database, nil).seed(ctx, database)
+	})
+}
+
+// seed makes an owner and a member, both with the same new password.
+func (w *studio) seed(ctx context.Context, database *db.DB) error {
+	password := db.NewToken()
+	sign := func(first, email string) (*db.User, error) {
+		_, caller, err := w.accounts.SignUp(ctx, account.Client{}, account.SignUp{
+			Email: email, Password: password, FirstName: first, LastName: "Example",
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", email, err)
+		}
+		if err := database.MarkEmailVerified(ctx, caller.User.ID); err != nil {
+			return nil, err
+		}
+		return database.UserByID(ctx, caller.User.ID)
+	}
+	owner, err := sign("Owner", "owner@example.com")
+	if err != nil {
+		return err
+	}
+	member, err := sign("Member", "member@example.com")
+	if err != nil {
+		return err
+	}
+	shared, err := w.organizations.Create(ctx, owner, "Example Organization", "example")
+	if err != nil {
+		return err
+	}
+	invited, err := w.organizations.Invite(ctx, owner, shared.ID, member.Email)
+	if err != nil {
+		return err
+	}
+	if _, err := w.organizations.Accept(ctx, member, &invited.ID, nil); err != nil {
+		return err
+	}
+	fmt.Printf("%s owns %s, and %s belongs to it. The password of both is %s\n", owner.Email, shared.Name, member.Email, password)
+	return nil
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	fmt.Println(version)
+	return nil
+}

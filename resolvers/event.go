@@ -1,0 +1,146 @@
+package resolvers
+
+// Events: the organization's log, and following it live.
+
+import (
+	"context"
+
+	"studio/account"
+	"studio/db"
+	"studio/event"
+	"studio/fault"
+	"studio/graph"
+	"studio/transport"
+)
+
+func (r organizationFields) Events(
+	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
+) (*graph.EventConnection, error) {
+	page, err := pageArguments{first, last, after, before}.page(event.List(o.ID), (&db.Event{}).Key())
+	if err != nil {
+		return nil, err
+	}
+	load := loadersOf(ctx).eventPages.Load(ctx, eventPage{o.ID, page})
+	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
+	rows, err := load()
+	if err != nil {
+		return nil, err
+	}
+	total, err := count()
+	if err != nil {
+		return nil, err
+	}
+	connection := &graph.EventConnection{
+		Edges: []*graph.EventEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, event.Cursor), TotalCount: total,
+	}
+	for _, node := range rows.Nodes {
+		connection.Edges = append(connection.Edges, &graph.EventEdge{Cursor: event.Cursor(node), Node: node})
+	}
+	return connection, nil
+}
+
+func (r events) Cursor(_ context.Context, e *db.Event) (string, error) {
+	return event.Cursor(e), nil
+}
+
+func (r events) Actor(ctx context.Context, e *db.Event) (*db.User, error) {
+	return optional(ctx, loadersOf(ctx).user, e.ActorID)
+}
+
+func (r events) Organization(ctx context.Context, e *db.Event) (*db.Organization, error) {
+	return loadersOf(ctx).organization(ctx, e.OrganizationID)
+}
+
+// Subject trusts that whoever sees an event may see its subject; see event.VisibleTo.
+func (r events) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, error) {
+	switch db.PrefixOf(e.SubjectID) {
+	case db.OrganizationPrefix:
+		return found(loadersOf(ctx).organization(ctx, e.SubjectID))
+	case db.MembershipPrefix:
+		return found(loadersOf(ctx).membership(ctx, e.SubjectID))
+	}
+	return nil, nil
+}
+
+func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID string) (<-chan *db.Membership, error) {
+	stream, err := r.Events.Follow(ctx, follower(callerOf(ctx)), organizationID, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	return forward(ctx, stream, func(e *db.Event) (*db.Membership, error) {
+		if e.Type != db.InvitationAccepted {
+			return nil, nil
+		}
+		accepted, err := r.DB.MembershipsByID(ctx, []string{e.SubjectID})
+		if err != nil {
+			return nil, err
+		}
+		return accepted[0], nil // nil when removed meanwhile
+	}), nil
+}
+
+func (r subscriptions) OrganizationEvents(ctx context.Context, organizationID string, after *string) (<-chan *db.Event, error) {
+	var position *int64
+	if after != nil {
+		seq, err := event.Position(ctx, r.DB, organizationID, *after)
+		if err != nil {
+			return nil, err
+		}
+		position = &seq
+	}
+	stream, err := r.Events.Follow(ctx, follower(callerOf(ctx)), organizationID, position, false)
+	if err != nil {
+		return nil, err
+	}
+	return forward(ctx, stream, func(e *db.Event) (*db.Event, error) { return e, nil }), nil
+}
+
+func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membership, error) {
+	caller := callerOf(ctx)
+	if caller.User.EmailVerifiedAt == nil {
+		return nil, fault.New(fault.EmailUnverified, "Verify your email address first: somebody else may own it.")
+	}
+	stream, err := r.Events.Invitations(ctx, follower(caller))
+	if err != nil {
+		return nil, err
+	}
+	return forward(ctx, stream, func(m *db.Membership) (*db.Membership, error) { return m, nil }), nil
+}
+
+func follower(caller *account.Caller) event.Caller {
+	return event.Caller{User: caller.User, CredentialID: caller.CredentialID()}
+}
+
+// forward passes on what a stream delivers, as something else or not at all, and tells the client
+// why the stream ended.
+func forward[In, Out any](ctx context.Context, stream *event.Stream[In], translate func(In) (*Out, error)) <-chan *Out {
+	out := make(chan *Out)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case entry, open := <-stream.Entries():
+				if !open {
+					transport.EndStream(ctx, stream.Err())
+					return
+				}
+				translated, err := translate(entry)
+				if err != nil {
+					transport.EndStream(ctx, err)
+					return
+				}
+				if translated == nil {
+					continue
+				}
+				select {
+				case out <- translated:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return out
+}

@@ -1,0 +1,69 @@
+package resolvers
+
+// The handler: the schema with its resolvers, guards and limits, served over every transport.
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/rs/cors"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"studio/graph"
+	"studio/transport"
+)
+
+const (
+	documentCache  = 1_000 // parsed and validated documents
+	persistedCache = 1_000 // documents that clients refer to by their hash
+)
+
+// HandlerOptions is what the handler depends on from outside.
+type HandlerOptions struct {
+	// Secure marks cookies as fit for https alone.
+	Secure bool
+	// Origins of front ends served elsewhere: they may call, and open WebSockets with the cookie.
+	Origins []string
+	// Draining is closed when streams are to end, so that clients connect elsewhere.
+	Draining <-chan struct{}
+}
+
+// Handler serves GraphQL.
+func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
+	exec := executor.New(graph.NewExecutableSchema(graph.Config{
+		Resolvers: r, Directives: r.directives(), Complexity: complexity(),
+	}))
+	exec.SetQueryCache(lru.New[*ast.QueryDocument](documentCache))
+	exec.SetParserTokenLimit(maxTokens)
+	exec.SetDisableSuggestion(true)
+	exec.SetErrorPresenter(present)
+	exec.SetRecoverFunc(recovered)
+
+	exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](persistedCache)})
+	exec.Use(extension.Introspection{})
+	exec.Use(shape{})
+	exec.Use(extension.FixedComplexityLimit(maxComplexity))
+	exec.AroundOperations(r.authenticate)
+	exec.AroundOperations(r.loadersForOperation)
+	exec.AroundResponses(r.loadersForResponse)
+	exec.AroundRootFields(r.loadersForRootField)
+
+	served := transport.New(exec, r.admit(options.Secure))
+	served.CookieName = cookieName
+	served.AllowedOrigins = options.Origins
+	served.Draining = options.Draining
+
+	crossOrigin := cors.New(cors.Options{
+		// A list that is empty would let everybody in.
+		AllowOriginFunc:  func(origin string) bool { return slices.Contains(options.Origins, origin) },
+		AllowedMethods:   []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "Accept", "GraphQL-Require-Preflight"},
+		ExposedHeaders:   []string{"X-Request-Id", "Retry-After"},
+		AllowCredentials: true,
+		MaxAge:           600,
+	})
+	return crossOrigin.Handler(withCookies(served))
+}

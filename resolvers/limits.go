@@ -1,0 +1,142 @@
+package resolvers
+
+// Limits: what an operation may ask for at once, checked before anything executes.
+
+import (
+	"context"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"studio/db"
+	"studio/fault"
+	"studio/graph"
+)
+
+const (
+	maxTokens     = 5_000  // of a document
+	maxDepth      = 20     // the introspection query of GraphiQL is 13 deep
+	maxFields     = 1_000  // with fragments written out
+	maxAliases    = 100    // with fragments written out
+	maxDirectives = 100    // with fragments written out
+	maxComplexity = 10_000 // fields, each as often as its lists are long
+)
+
+// shape limits an operation's form. It runs before the complexity is worked out, as fragments that
+// spread fragments would make that take for ever.
+type shape struct{}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationContextMutator
+} = shape{}
+
+func (shape) ExtensionName() string { return "Shape" }
+
+func (shape) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (shape) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	// Declared by gqlparser, but no transport here sends what comes later.
+	for _, directive := range []string{"defer", "stream"} {
+		if strings.Contains(operation.RawQuery, "@"+directive) {
+			return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "The directive @%s is not supported.", directive))
+		}
+	}
+	m := measure{fragments: map[string]extent{}}
+	found := m.selections(operation.Operation.SelectionSet)
+	found.directives += len(operation.Operation.Directives)
+	for _, limit := range []struct {
+		what       string
+		found, max int
+	}{
+		{"levels deep", found.depth, maxDepth},
+		{"fields", found.fields, maxFields},
+		{"aliases", found.aliases, maxAliases},
+		{"directives", found.directives, maxDirectives},
+	} {
+		if limit.found > limit.max {
+			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This operation has too many %s; at most %d are allowed.", limit.what, limit.max))
+		}
+	}
+	return nil
+}
+
+// extent is how much a part of an operation asks for.
+type extent struct {
+	depth, fields, aliases, directives int
+}
+
+// add joins two parts; sums stop growing where everything is refused anyway.
+func (e extent) add(other extent) extent {
+	const enough = 1 << 20
+	return extent{
+		depth:      max(e.depth, other.depth),
+		fields:     min(e.fields+other.fields, enough),
+		aliases:    min(e.aliases+other.aliases, enough),
+		directives: min(e.directives+other.directives, enough),
+	}
+}
+
+// measure remembers fragments, so that each is walked once however often it is spread.
+type measure struct {
+	fragments map[string]extent
+}
+
+func (m measure) selections(set ast.SelectionSet) extent {
+	var total extent
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			inner := m.selections(selection.SelectionSet)
+			inner.depth++
+			inner.fields++
+			inner.directives += len(selection.Directives)
+			if selection.Alias != selection.Name {
+				inner.aliases++
+			}
+			total = total.add(inner)
+		case *ast.InlineFragment:
+			inner := m.selections(selection.SelectionSet)
+			inner.directives += len(selection.Directives)
+			total = total.add(inner)
+		case *ast.FragmentSpread:
+			inner, known := m.fragments[selection.Name]
+			if !known {
+				inner = m.selections(selection.Definition.SelectionSet)
+				m.fragments[selection.Name] = inner
+			}
+			inner.directives += len(selection.Directives)
+			total = total.add(inner)
+		}
+	}
+	return total
+}
+
+// complexity tells how much lists cost: each entry costs what is selected of it.
+func complexity() graph.ComplexityRoot {
+	var root graph.ComplexityRoot
+	root.Viewer.Organizations = func(child int, first *int32, _ *string, last *int32, _ *string, _ *string, _ *graph.OrganizationOrder) int {
+		return listed(child, first, last)
+	}
+	root.Organization.Users = func(child int, first *int32, _ *string, last *int32, _ *string, _ *db.MembershipStatus, _ *string) int {
+		return listed(child, first, last)
+	}
+	root.Organization.Events = func(child int, first *int32, _ *string, last *int32, _ *string) int {
+		return listed(child, first, last)
+	}
+	root.Query.Nodes = func(child int, ids []string) int { return 1 + min(len(ids), maxNodes)*child }
+	return root
+}
+
+func listed(child int, first, last *int32) int {
+	length := int32(defaultPage)
+	if first != nil {
+		length = *first
+	}
+	if last != nil {
+		length = *last
+	}
+	return 1 + int(min(max(length, 0), maxPage))*child
+}

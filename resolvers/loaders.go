@@ -1,0 +1,174 @@
+package resolvers
+
+// Loaders: what the objects of a response ask for is gathered and read in one statement a level,
+// however many objects there are.
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/graph-gophers/dataloader/v7"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"studio/db"
+)
+
+// defaultWait is how long a loader gathers before it reads. Shorter gathers less under load, and a
+// timer of less than a millisecond fires no sooner; dataloader's own 16 ms would be most of the
+// time that a response takes.
+const defaultWait = time.Millisecond
+
+// batchCapacity bounds how much one statement reads.
+const batchCapacity = 500
+
+// loaders live for one response: later ones must see what has changed meanwhile.
+type loaders struct {
+	users             *dataloader.Loader[string, *db.User]
+	organizations     *dataloader.Loader[string, *db.Organization]
+	memberships       *dataloader.Loader[string, *db.Membership]
+	viewerMemberships *dataloader.Loader[string, *db.Membership]
+	userPages         *dataloader.Loader[userPage, *db.Rows[db.Membership]]
+	userCounts        *dataloader.Loader[userPage, int]
+	eventPages        *dataloader.Loader[eventPage, *db.Rows[db.Event]]
+	eventCounts       *dataloader.Loader[string, int]
+}
+
+// userPage is a page of an organization's users, and eventPage one of its log.
+type userPage struct {
+	organizationID string
+	userQuery
+}
+
+type userQuery struct {
+	filter db.MembershipFilter
+	page   db.Page
+}
+
+type eventPage struct {
+	organizationID string
+	page           db.Page
+}
+
+func newLoaders(d *db.DB, wait time.Duration) *loaders {
+	return &loaders{
+		users:         newLoader(wait, d.UsersByID),
+		organizations: newLoader(wait, d.OrganizationsByID),
+		memberships:   newLoader(wait, d.MembershipsByID),
+		viewerMemberships: newLoader(wait, func(ctx context.Context, organizationIDs []string) ([]*db.Membership, error) {
+			caller, err := mustCaller(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return d.ViewerMemberships(ctx, caller.User, organizationIDs)
+		}),
+		userPages: newGroupedLoader(wait,
+			func(key userPage) (userQuery, string) { return key.userQuery, key.organizationID },
+			func(ctx context.Context, q userQuery, organizationIDs []string) ([]*db.Rows[db.Membership], error) {
+				return d.UsersOfOrganizations(ctx, organizationIDs, q.filter, q.page)
+			}),
+		userCounts: newGroupedLoader(wait,
+			func(key userPage) (db.MembershipFilter, string) { return key.filter, key.organizationID },
+			func(ctx context.Context, filter db.MembershipFilter, organizationIDs []string) ([]int, error) {
+				return d.CountUsersOfOrganizations(ctx, organizationIDs, filter)
+			}),
+		eventPages: newGroupedLoader(wait,
+			func(key eventPage) (db.Page, string) { return key.page, key.organizationID },
+			func(ctx context.Context, page db.Page, organizationIDs []string) ([]*db.Rows[db.Event], error) {
+				return d.EventsOfOrganizations(ctx, organizationIDs, page)
+			}),
+		eventCounts: newLoader(wait, d.CountEventsOfOrganizations),
+	}
+}
+
+// newLoader makes a loader of a read that yields one value a key, in the order of the keys.
+func newLoader[K comparable, V any](wait time.Duration, read func(ctx context.Context, keys []K) ([]V, error)) *dataloader.Loader[K, V] {
+	batch := func(ctx context.Context, keys []K) []*dataloader.Result[V] {
+		values, err := read(ctx, keys)
+		results := make([]*dataloader.Result[V], len(keys))
+		for i := range keys {
+			results[i] = &dataloader.Result[V]{Error: err}
+			if err == nil {
+				results[i].Data = values[i]
+			}
+		}
+		return results
+	}
+	return dataloader.NewBatchedLoader(batch, dataloader.WithWait[K, V](wait), dataloader.WithBatchCapacity[K, V](batchCapacity))
+}
+
+// newGroupedLoader makes a loader for keys that ask different things of different objects: those
+// that ask the same are read together.
+func newGroupedLoader[K, Q comparable, V any](
+	wait time.Duration, split func(key K) (query Q, id string), read func(ctx context.Context, query Q, ids []string) ([]V, error),
+) *dataloader.Loader[K, V] {
+	return newLoader(wait, func(ctx context.Context, keys []K) ([]V, error) {
+		ids, places := map[Q][]string{}, map[Q][]int{}
+		for i, key := range keys {
+			query, id := split(key)
+			ids[query], places[query] = append(ids[query], id), append(places[query], i)
+		}
+		values := make([]V, len(keys))
+		for query, ids := range ids {
+			found, err := read(ctx, query, ids)
+			if err != nil {
+				return nil, err
+			}
+			for i, place := range places[query] {
+				values[place] = found[i]
+			}
+		}
+		return values, nil
+	})
+}
+
+func (l *loaders) user(ctx context.Context, id string) (*db.User, error) {
+	return l.users.Load(ctx, id)()
+}
+
+func (l *loaders) organization(ctx context.Context, id string) (*db.Organization, error) {
+	return l.organizations.Load(ctx, id)()
+}
+
+func (l *loaders) membership(ctx context.Context, id string) (*db.Membership, error) {
+	return l.memberships.Load(ctx, id)()
+}
+
+// viewerMembership is the caller's own place in an organization, nil when there is none.
+func (l *loaders) viewerMembership(ctx context.Context, organizationID string) (*db.Membership, error) {
+	return l.viewerMemberships.Load(ctx, organizationID)()
+}
+
+type loadersKey struct{}
+
+func loadersOf(ctx context.Context) *loaders {
+	l, _ := ctx.Value(loadersKey{}).(*loaders)
+	return l
+}
+
+func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
+	wait := r.LoaderWait
+	if wait == 0 {
+		wait = defaultWait
+	}
+	return context.WithValue(ctx, loadersKey{}, newLoaders(r.DB, wait))
+}
+
+// The scopes of loaders: an operation, since the roots of subscriptions and their directives are
+// outside any response; a response, of which a subscription has many; and each root field of a
+// mutation, since the one before has changed what was loaded.
+
+func (r *Resolvers) loadersForOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	return next(r.withLoaders(ctx))
+}
+
+func (r *Resolvers) loadersForResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	return next(r.withLoaders(ctx))
+}
+
+func (r *Resolvers) loadersForRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
+		ctx = r.withLoaders(ctx)
+	}
+	return next(ctx)
+}

@@ -1,0 +1,130 @@
+package resolvers
+
+// Memberships: the users of an organization and the invitations to it.
+
+import (
+	"context"
+
+	"studio/db"
+	"studio/fault"
+	"studio/graph"
+	"studio/organization"
+)
+
+func (r queries) Invitation(ctx context.Context, token string) (*organization.Preview, error) {
+	return r.Organizations.Preview(ctx, token)
+}
+
+func (r organizationFields) ViewerMembership(ctx context.Context, o *db.Organization) (*db.Membership, error) {
+	own, err := loadersOf(ctx).viewerMembership(ctx, o.ID)
+	if err == nil && own == nil {
+		return nil, fault.ErrNoOrganization
+	}
+	return own, err
+}
+
+func (r organizationFields) Users(
+	ctx context.Context, o *db.Organization,
+	first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string,
+) (*graph.OrganizationUserConnection, error) {
+	list := "users of " + o.ID
+	page, err := pageArguments{first, last, after, before}.page(list, (&db.Membership{}).Key())
+	if err != nil {
+		return nil, err
+	}
+	var filter db.MembershipFilter
+	if filter.Search, err = searchTerm(search); err != nil {
+		return nil, err
+	}
+	if status != nil {
+		filter.Status = *status
+	}
+	key := userPage{o.ID, userQuery{filter, page}}
+	load := loadersOf(ctx).userPages.Load(ctx, key)
+	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).userCounts.Load(ctx, key) })
+	rows, err := load()
+	if err != nil {
+		return nil, err
+	}
+	total, err := count()
+	if err != nil {
+		return nil, err
+	}
+	cursor := func(m *db.Membership) string { return db.Cursor(list, m.Key()) }
+	connection := &graph.OrganizationUserConnection{
+		Edges: []*graph.OrganizationUserEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
+	}
+	for _, node := range rows.Nodes {
+		connection.Edges = append(connection.Edges, &graph.OrganizationUserEdge{Cursor: cursor(node), Node: node})
+	}
+	return connection, nil
+}
+
+func (r organizationMembers) Organization(ctx context.Context, m *db.Membership) (*db.Organization, error) {
+	o, err := loadersOf(ctx).organization(ctx, m.OrganizationID)
+	if err == nil && o == nil {
+		return nil, fault.ErrNoOrganization
+	}
+	return o, err
+}
+
+func (r organizationMembers) User(ctx context.Context, m *db.Membership) (*db.User, error) {
+	return optional(ctx, loadersOf(ctx).user, m.UserID)
+}
+
+func (r organizationMembers) InvitedBy(ctx context.Context, m *db.Membership) (*db.User, error) {
+	return optional(ctx, loadersOf(ctx).user, m.InvitedByID)
+}
+
+func (r mutations) InviteUser(ctx context.Context, input graph.InviteUserInput) (*graph.InviteUserPayload, error) {
+	invited, err := r.Organizations.Invite(ctx, callerOf(ctx).User, input.OrganizationID, input.Email)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.InviteUserPayload{OrganizationUser: invited}, nil
+}
+
+func (r mutations) ResendInvitation(ctx context.Context, input graph.ResendInvitationInput) (*graph.ResendInvitationPayload, error) {
+	invited, err := r.Organizations.ResendInvitation(ctx, callerOf(ctx).User, input.OrganizationUserID)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.ResendInvitationPayload{OrganizationUser: invited}, nil
+}
+
+func (r mutations) AcceptInvitation(ctx context.Context, input graph.AcceptInvitationInput) (*graph.AcceptInvitationPayload, error) {
+	accepted, err := r.Organizations.Accept(ctx, callerOf(ctx).User, input.OrganizationUserID, input.Token)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.AcceptInvitationPayload{OrganizationUser: accepted}, nil
+}
+
+func (r mutations) DeclineInvitation(ctx context.Context, input graph.DeclineInvitationInput) (*graph.DeclineInvitationPayload, error) {
+	if err := r.Organizations.Decline(ctx, callerOf(ctx).User, input.OrganizationUserID); err != nil {
+		return nil, err
+	}
+	return &graph.DeclineInvitationPayload{DeclinedOrganizationUserID: input.OrganizationUserID}, nil
+}
+
+func (r mutations) SetOrganizationOwner(ctx context.Context, input graph.SetOrganizationOwnerInput) (*graph.SetOrganizationOwnerPayload, error) {
+	changed, err := r.Organizations.SetOwner(ctx, callerOf(ctx).User, input.OrganizationUserID, input.IsOwner)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.SetOrganizationOwnerPayload{OrganizationUser: changed}, nil
+}
+
+func (r mutations) RemoveOrganizationUser(ctx context.Context, input graph.RemoveOrganizationUserInput) (*graph.RemoveOrganizationUserPayload, error) {
+	if err := r.Organizations.Remove(ctx, callerOf(ctx).User, input.OrganizationUserID, input.Confirm); err != nil {
+		return nil, err
+	}
+	return &graph.RemoveOrganizationUserPayload{RemovedOrganizationUserID: input.OrganizationUserID}, nil
+}
+
+func (r mutations) LeaveOrganization(ctx context.Context, input graph.LeaveOrganizationInput) (*graph.LeaveOrganizationPayload, error) {
+	if err := r.Organizations.Leave(ctx, callerOf(ctx).User, input.OrganizationID, input.ConfirmName); err != nil {
+		return nil, err
+	}
+	return &graph.LeaveOrganizationPayload{LeftOrganizationID: input.OrganizationID}, nil
+}

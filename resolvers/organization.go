@@ -1,0 +1,128 @@
+package resolvers
+
+// Organizations: finding, listing and changing them.
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"studio/account"
+	"studio/db"
+	"studio/graph"
+	"studio/organization"
+)
+
+func (r queries) Organization(ctx context.Context, id string) (*db.Organization, error) {
+	return r.visibleOrganization(ctx, id)
+}
+
+// visibleOrganization is nil unless the caller belongs to the organization or is invited to it.
+func (r *Resolvers) visibleOrganization(ctx context.Context, id string) (*db.Organization, error) {
+	if db.PrefixOf(id) != db.OrganizationPrefix {
+		return nil, nil
+	}
+	own, err := loadersOf(ctx).viewerMembership(ctx, id)
+	if err != nil || own == nil {
+		return nil, err
+	}
+	return loadersOf(ctx).organization(ctx, id)
+}
+
+func (r queries) OrganizationBySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
+	subdomain = strings.ToLower(strings.TrimSpace(subdomain))
+	if strings.ContainsRune(subdomain, 0) {
+		return nil, nil
+	}
+	found, err := r.DB.OrganizationBySubdomain(ctx, subdomain)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.visibleOrganization(ctx, found.ID)
+}
+
+func (r queries) SubdomainAvailability(ctx context.Context, subdomain string) (*graph.SubdomainAvailability, error) {
+	subdomain, reason, err := r.Organizations.Availability(ctx, subdomain)
+	if err != nil {
+		return nil, err
+	}
+	if reason != "" {
+		return &graph.SubdomainAvailability{Subdomain: subdomain, Reason: &reason}, nil
+	}
+	return &graph.SubdomainAvailability{Subdomain: subdomain, Available: true}, nil
+}
+
+func (r viewers) Organizations(
+	ctx context.Context, viewer *account.Caller,
+	first *int32, after *string, last *int32, before *string, search *string, orderBy *graph.OrganizationOrder,
+) (*graph.OrganizationConnection, error) {
+	var order db.OrganizationOrder
+	if orderBy != nil {
+		order.ByAge = orderBy.Field == graph.OrganizationOrderFieldCreatedAt
+		order.Descending = orderBy.Direction == graph.OrderDirectionDesc
+	}
+	page, err := pageArguments{first, last, after, before}.page(order.List(), order.Key(&db.Organization{}))
+	if err != nil {
+		return nil, err
+	}
+	term, err := searchTerm(search)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
+	if err != nil {
+		return nil, err
+	}
+	total, err := totalCount(ctx, func() func() (int, error) {
+		return func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
+	})()
+	if err != nil {
+		return nil, err
+	}
+	cursor := func(o *db.Organization) string { return db.Cursor(order.List(), order.Key(o)) }
+	connection := &graph.OrganizationConnection{
+		Edges: []*graph.OrganizationEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
+	}
+	for _, node := range rows.Nodes {
+		connection.Edges = append(connection.Edges, &graph.OrganizationEdge{Cursor: cursor(node), Node: node})
+	}
+	return connection, nil
+}
+
+func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller) (*db.Organization, error) {
+	rows, err := r.DB.OrganizationsOfUser(ctx, viewer.User.ID, "", db.OrganizationOrder{}, db.Page{Limit: 1})
+	if err != nil || rows.More || len(rows.Nodes) == 0 {
+		return nil, err
+	}
+	return rows.Nodes[0], nil
+}
+
+func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
+	return r.Organizations.DeletionBlockers(ctx, o.ID)
+}
+
+func (r mutations) CreateOrganization(ctx context.Context, input graph.CreateOrganizationInput) (*graph.CreateOrganizationPayload, error) {
+	created, err := r.Organizations.Create(ctx, callerOf(ctx).User, input.Name, input.Subdomain)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.CreateOrganizationPayload{Organization: created}, nil
+}
+
+func (r mutations) UpdateOrganization(ctx context.Context, input graph.UpdateOrganizationInput) (*graph.UpdateOrganizationPayload, error) {
+	renamed, err := r.Organizations.Rename(ctx, callerOf(ctx).User, input.OrganizationID, input.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.UpdateOrganizationPayload{Organization: renamed}, nil
+}
+
+func (r mutations) DeleteOrganization(ctx context.Context, input graph.DeleteOrganizationInput) (*graph.DeleteOrganizationPayload, error) {
+	if err := r.Organizations.Delete(ctx, callerOf(ctx).User, input.OrganizationID, input.ConfirmName); err != nil {
+		return nil, err
+	}
+	return &graph.DeleteOrganizationPayload{DeletedOrganizationID: input.OrganizationID}, nil
+}

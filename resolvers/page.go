@@ -1,0 +1,102 @@
+package resolvers
+
+// Pages: the arguments of connections, and what connections tell about themselves.
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"studio/db"
+	"studio/fault"
+	"studio/graph"
+	"studio/text"
+)
+
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+// pageArguments are those that all connections take.
+type pageArguments struct {
+	first, last   *int32
+	after, before *string
+}
+
+// page checks the arguments; list and like tell what the list's cursors are.
+func (a pageArguments) page(list string, like db.Key) (db.Page, error) {
+	page := db.Page{Limit: defaultPage}
+	if a.first != nil && a.last != nil {
+		return page, fault.Invalid("last", "Give either first or last, not both.")
+	}
+	var err error
+	if page.After, err = parseCursor("after", list, a.after, like); err != nil {
+		return page, err
+	}
+	if page.Before, err = parseCursor("before", list, a.before, like); err != nil {
+		return page, err
+	}
+	limit, field := a.first, "first"
+	if a.last != nil {
+		limit, field, page.Backward = a.last, "last", true
+	}
+	if limit != nil {
+		page.Limit = int(*limit)
+	}
+	if page.Limit < 0 || page.Limit > maxPage {
+		return page, fault.Invalid(field, "Ask for 0 to %d at once.", maxPage)
+	}
+	return page, nil
+}
+
+func parseCursor(field, list string, cursor *string, like db.Key) (db.Key, error) {
+	if cursor == nil {
+		return db.Key{}, nil
+	}
+	key, err := db.ParseCursor(list, *cursor, like)
+	if err != nil {
+		return key, fault.Invalid(field, "This is not a cursor of this list; use one of its cursors, with the same order.")
+	}
+	return key, nil
+}
+
+// pageInfo tells where a page lies. That something lies beyond a given cursor is taken from the
+// cursor, which was that of an entry, rather than looked up.
+func pageInfo[T any](page db.Page, rows *db.Rows[T], cursor func(*T) string) *graph.PageInfo {
+	info := &graph.PageInfo{
+		HasPreviousPage: page.After != (db.Key{}),
+		HasNextPage:     rows.More,
+	}
+	if page.Backward {
+		info.HasPreviousPage, info.HasNextPage = rows.More, page.Before != (db.Key{})
+	}
+	if len(rows.Nodes) > 0 {
+		start, end := cursor(rows.Nodes[0]), cursor(rows.Nodes[len(rows.Nodes)-1])
+		info.StartCursor, info.EndCursor = &start, &end
+	}
+	return info
+}
+
+// totalCount counts only when the count was asked for. The returned function waits for it, so that
+// it is loaded along with the page.
+func totalCount(ctx context.Context, load func() func() (int, error)) func() (int32, error) {
+	for _, field := range graphql.CollectFieldsCtx(ctx, nil) {
+		if field.Name == "totalCount" {
+			wait := load()
+			return func() (int32, error) {
+				count, err := wait()
+				return int32(count), err
+			}
+		}
+	}
+	return func() (int32, error) { return 0, nil }
+}
+
+// searchTerm checks a search argument; "" when there is none.
+func searchTerm(search *string) (string, error) {
+	if search == nil {
+		return "", nil
+	}
+	return text.Search("search", *search)
+}

@@ -1,0 +1,154 @@
+package resolvers
+
+// The request: who calls, and how signing in and out reaches a browser.
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"studio/account"
+	"studio/fault"
+)
+
+// cookieName is the cookie that holds a browser's session token.
+const cookieName = "studio_session"
+
+// request is an HTTP request or a WebSocket. Its token changes when an operation signs in or out,
+// and each operation looks the token up anew: revoked means revoked.
+type request struct {
+	client  account.Client
+	cookies func(*http.Cookie)
+	secure  bool
+
+	mu    sync.Mutex
+	token string
+}
+
+type requestKey struct{}
+
+func requestOf(ctx context.Context) *request {
+	r, _ := ctx.Value(requestKey{}).(*request)
+	return r
+}
+
+// admit puts the request into the context of what is executed for it. The transport has made sure
+// that the cookie may be relied on when there is no authorization.
+func (r *Resolvers) admit(secure bool) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
+	return func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
+		host, _, err := net.SplitHostPort(httpRequest.RemoteAddr)
+		if err != nil {
+			host = httpRequest.RemoteAddr
+		}
+		admitted := &request{
+			client:  account.Client{IPAddress: host, UserAgent: httpRequest.UserAgent()},
+			cookies: cookiesOf(ctx),
+			secure:  secure,
+		}
+		if authorization != "" {
+			scheme, token, _ := strings.Cut(authorization, " ")
+			if strings.EqualFold(scheme, "Bearer") {
+				admitted.token = strings.TrimSpace(token)
+			}
+		} else if cookie, err := httpRequest.Cookie(cookieName); err == nil {
+			admitted.token = cookie.Value
+		}
+		// A WebSocket with a token that opens nothing is refused at once: its client would find
+		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.
+		if isWebSocket := httpRequest.Header.Get("Upgrade") != ""; isWebSocket && authorization != "" {
+			caller, err := r.Accounts.Authenticate(ctx, admitted.token)
+			if err != nil {
+				return nil, err
+			}
+			if caller == nil {
+				return nil, fault.New(fault.Unauthenticated, "This token does not work, or no longer. Sign in anew.")
+			}
+		}
+		return context.WithValue(ctx, requestKey{}, admitted), nil
+	}
+}
+
+// Cookies are set on the response, which only the handler around the transport sees.
+type cookiesKey struct{}
+
+func withCookies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		set := func(cookie *http.Cookie) { http.SetCookie(w, cookie) }
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookiesKey{}, set)))
+	})
+}
+
+func cookiesOf(ctx context.Context) func(*http.Cookie) {
+	set, _ := ctx.Value(cookiesKey{}).(func(*http.Cookie))
+	return set
+}
+
+// use makes the rest of the request act with another token, none when it is "".
+func (r *request) use(token string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.token = token
+	cookie := &http.Cookie{
+		Name: cookieName, Value: token, Path: "/", HttpOnly: true, Secure: r.secure, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(account.SessionLifetime.Seconds()),
+	}
+	if token == "" {
+		cookie.MaxAge = -1
+	}
+	r.cookies(cookie)
+}
+
+// operation is what one operation of a request knows: its caller, who changes when it signs in or
+// out.
+type operation struct {
+	mu     sync.Mutex
+	caller *account.Caller
+}
+
+type operationKey struct{}
+
+// callerOf is who calls, nil when nobody is signed in.
+func callerOf(ctx context.Context) *account.Caller {
+	op, _ := ctx.Value(operationKey{}).(*operation)
+	if op == nil {
+		return nil
+	}
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.caller
+}
+
+// actAs makes the rest of the request act as a caller, or as nobody.
+func actAs(ctx context.Context, token string, caller *account.Caller) {
+	requestOf(ctx).use(token)
+	op, _ := ctx.Value(operationKey{}).(*operation)
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.caller = caller
+}
+
+// authenticate begins an operation. It runs after the operation was parsed, validated and
+// measured, so that what is refused there reaches no database.
+func (r *Resolvers) authenticate(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	op := &operation{}
+	if in := requestOf(ctx); in != nil {
+		in.mu.Lock()
+		token := in.token
+		in.mu.Unlock()
+		if token != "" {
+			caller, err := r.Accounts.Authenticate(ctx, token)
+			if err != nil {
+				return func(ctx context.Context) *graphql.Response {
+					graphql.AddError(ctx, err)
+					return &graphql.Response{}
+				}
+			}
+			op.caller = caller
+		}
+	}
+	return next(context.WithValue(ctx, operationKey{}, op))
+}

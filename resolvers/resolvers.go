@@ -1,0 +1,83 @@
+// Package resolvers is the GraphQL edge: it turns fields into calls of the domain packages and
+// into look-ups, and guards them with directives. It holds no rules of its own.
+//
+// A mutation calls one method of one domain package. A field reads its object, or loads through
+// the loaders, which gather what many objects of a response ask for into one statement.
+//
+// There is a file for each noun of the schema; the others are what the nouns share.
+package resolvers
+
+import (
+	"context"
+	"time"
+
+	"studio/account"
+	"studio/db"
+	"studio/event"
+	"studio/fault"
+	"studio/graph"
+	"studio/organization"
+)
+
+// Resolvers answers the fields of the schema.
+type Resolvers struct {
+	DB            *db.DB
+	Accounts      *account.Accounts
+	Organizations *organization.Organizations
+	Events        *event.Hub
+	// LoaderWait is how long loaders gather; a sensible time when 0.
+	LoaderWait time.Duration
+}
+
+type (
+	queries             struct{ *Resolvers }
+	mutations           struct{ *Resolvers }
+	subscriptions       struct{ *Resolvers }
+	viewers             struct{ *Resolvers }
+	sessions            struct{ *Resolvers }
+	organizationFields  struct{ *Resolvers }
+	organizationMembers struct{ *Resolvers }
+	events              struct{ *Resolvers }
+)
+
+var _ graph.ResolverRoot = (*Resolvers)(nil)
+
+// Query answers the fields of type Query.
+func (r *Resolvers) Query() graph.QueryResolver { return queries{r} }
+
+// Mutation answers the fields of type Mutation.
+func (r *Resolvers) Mutation() graph.MutationResolver { return mutations{r} }
+
+// Subscription answers the fields of type Subscription.
+func (r *Resolvers) Subscription() graph.SubscriptionResolver { return subscriptions{r} }
+
+// Viewer answers the fields of type Viewer.
+func (r *Resolvers) Viewer() graph.ViewerResolver { return viewers{r} }
+
+// Session answers the fields of type Session.
+func (r *Resolvers) Session() graph.SessionResolver { return sessions{r} }
+
+// Organization answers the fields of type Organization.
+func (r *Resolvers) Organization() graph.OrganizationResolver { return organizationFields{r} }
+
+// OrganizationUser answers the fields of type OrganizationUser.
+func (r *Resolvers) OrganizationUser() graph.OrganizationUserResolver { return organizationMembers{r} }
+
+// Event answers the fields of type Event.
+func (r *Resolvers) Event() graph.EventResolver { return events{r} }
+
+// optional loads what an ID names, and nothing when there is none.
+func optional[T any](ctx context.Context, load func(ctx context.Context, id string) (*T, error), id *string) (*T, error) {
+	if id == nil {
+		return nil, nil
+	}
+	return load(ctx, *id)
+}
+
+// mustCaller is for fields behind @authenticated, @member or @owner.
+func mustCaller(ctx context.Context) (*account.Caller, error) {
+	if caller := callerOf(ctx); caller != nil {
+		return caller, nil
+	}
+	return nil, fault.ErrSignedOut
+}

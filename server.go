@@ -1,0 +1,304 @@
+// Studio serves the organizations of HarperDB Studio as a GraphQL API.
+package main
+
+//go:generate go run github.com/99designs/gqlgen generate
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+	"github.com/rs/zerolog/hlog"
+
+	"studio/account"
+	"studio/db"
+	"studio/event"
+	"studio/job"
+	studiomail "studio/mail"
+	"studio/organization"
+	"studio/resolvers"
+	"studio/web"
+)
+
+// version is set by the linker.
+var version = "development"
+
+// commands is the command line; each setting is also an environment variable.
+type commands struct {
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date, take the newest change back, or list the changes."`
+	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
+	if isatty.IsTerminal(os.Stderr.Fd()) {
+		log = log.Output(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly})
+	}
+	var given commands
+	parsed := kong.Parse(&given, kong.Name("studio"),
+		kong.Description("Organizations, users and invitations as a GraphQL API."))
+	parsed.BindTo(log.WithContext(ctx), (*context.Context)(nil))
+	parsed.FatalIfErrorf(parsed.Run())
+}
+
+type serveCommand struct {
+	databaseSettings
+
+	Addr        string   `env:"STUDIO_ADDR" default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
+	PublicURL   string   `env:"STUDIO_PUBLIC_URL" help:"Where users reach the server; links in mails start with it. Default: http:// and the address."`
+	SMTPURL     string   `env:"STUDIO_SMTP_URL" help:"smtp://USER:PASSWORD@HOST:PORT or smtps://…; without it mails go to the mailbox page only."`
+	MailFrom    string   `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
+	CORSOrigins []string `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
+
+	smtpServer studiomail.Server
+	mailFrom   *mail.Address
+}
+
+// Validate checks the settings and completes them; kong calls it.
+func (s *serveCommand) Validate() error {
+	if err := s.databaseSettings.Validate(); err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(s.Addr)
+	if number, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {
+		return fmt.Errorf("STUDIO_ADDR: %q is not an address; use HOST:PORT, for example 127.0.0.1:8080", s.Addr)
+	} else if ip := net.ParseIP(host); s.PublicURL == "" {
+		if host == "" || ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		s.PublicURL = "http://" + net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	}
+	if s.PublicURL, err = origin(s.PublicURL, true); err != nil {
+		return of("STUDIO_PUBLIC_URL", err)
+	}
+	for i := range s.CORSOrigins {
+		if s.CORSOrigins[i], err = origin(s.CORSOrigins[i], false); err != nil {
+			return of("STUDIO_CORS_ORIGINS", err)
+		}
+	}
+	if s.SMTPURL == "" {
+		return nil
+	}
+	if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
+		return of("STUDIO_SMTP_URL", err)
+	}
+	s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
+	return of("STUDIO_MAIL_FROM", err)
+}
+
+// origin checks an http or https URL that ends with the host, or with a path where one may follow.
+func origin(text string, withPath bool) (string, error) {
+	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(text), "/"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && !withPath {
+		return "", fmt.Errorf("%q is not accepted; use a URL such as https://studio.example.com", text)
+	}
+	return u.String(), nil
+}
+
+// Run serves until the process is told to stop, and then lets what runs finish.
+func (s *serveCommand) Run(ctx context.Context) error {
+	log := zerolog.Ctx(ctx)
+	database, err := db.Open(s.DatabaseURL)
+	if err != nil {
+		return of("STUDIO_DATABASE_URL", err)
+	}
+	defer func() { _ = database.Close() }()
+	if err := database.Migrate(ctx); err != nil {
+		return of("STUDIO_DATABASE_URL", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return of("STUDIO_ADDR", err)
+	}
+
+	draining := make(chan struct{})
+	studio := s.wire(database, draining)
+	server := &http.Server{
+		Handler:           studio.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		BaseContext:       func(net.Listener) context.Context { return log.WithContext(context.Background()) },
+	}
+	stopBackground := studio.startBackground(log.WithContext(context.WithoutCancel(ctx)))
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	log.Info().Str("playground", s.PublicURL+"/playground").Msg("serving")
+	if s.SMTPURL == "" {
+		log.Info().Str("mailbox", s.PublicURL+"/dev/mailbox").Msg("no STUDIO_SMTP_URL: mails go to the mailbox page only")
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+
+	log.Info().Msg("stopping: no new requests, those that run may finish")
+	close(draining)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	err = server.Shutdown(ending)
+	studio.open.Wait() // WebSockets, which Shutdown does not know of
+	stopBackground()
+	return err
+}
+
+// studio is the wired server.
+type studio struct {
+	handler       http.Handler
+	open          *sync.WaitGroup // requests under way, WebSockets too
+	accounts      *account.Accounts
+	organizations *organization.Organizations
+	jobs          *job.Queue
+	events        *event.Hub
+}
+
+// wire connects the parts.
+func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
+	var mails studiomail.Sender
+	mailbox := studiomail.NewMailbox(database.Now)
+	mails = mailbox
+	if s.SMTPURL != "" {
+		mails = studiomail.NewSMTP(s.smtpServer, s.mailFrom)
+	}
+	w := &studio{
+		open:   &sync.WaitGroup{},
+		jobs:   job.NewQueue(database, studiomail.ErrPermanent),
+		events: event.NewHub(database),
+	}
+	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL)
+	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
+	edge := &resolvers.Resolvers{DB: database, Accounts: w.accounts, Organizations: w.organizations, Events: w.events}
+	graphql := edge.Handler(resolvers.HandlerOptions{
+		Secure: strings.HasPrefix(s.PublicURL, "https://"), Origins: s.origins(), Draining: draining,
+	})
+
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", w.counted(graphql))
+	mux.Handle("GET /playground", web.Playground("/graphql"))
+	mux.Handle("GET /{$}", http.RedirectHandler("/playground", http.StatusFound))
+	mux.Handle("GET /invitations/{token}", web.Invitation.Page())
+	mux.Handle("GET /verify-email/{token}", web.VerifyEmail.Page())
+	mux.Handle("GET /reset-password/{token}", web.ResetPassword.Page())
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	mux.Handle("GET /readyz", readiness(database, draining))
+	mux.Handle("GET /metrics", metrics(database, w.events))
+	if s.SMTPURL == "" {
+		mux.Handle("/dev/mailbox", mailbox.Page())
+		mux.Handle("/dev/mailbox.json", mailbox.JSON())
+	}
+	w.handler = logged(mux)
+	return w
+}
+
+// origins are those of front ends elsewhere, and the server's own, in case a proxy changes the
+// Host that a WebSocket's origin is compared with.
+func (s *serveCommand) origins() []string {
+	origins := s.CORSOrigins
+	if own, err := url.Parse(s.PublicURL); err == nil {
+		origins = append(origins, own.Scheme+"://"+own.Host)
+	}
+	return origins
+}
+
+func (w *studio) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.open.Add(1)
+		defer w.open.Done()
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// startBackground runs jobs, live updates and the removal of what has expired. The returned
+// function stops them and waits until they have ended.
+func (w *studio) startBackground(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { w.jobs.Run(ctx) })
+	running.Go(func() { w.events.Run(ctx) })
+	running.Go(func() {
+		ticker := time.NewTicker(time.Hour)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := w.accounts.Sweep(ctx); err != nil {
+					zerolog.Ctx(ctx).Error().Err(err).Msg("cannot remove what has expired")
+				}
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// logged gives each request an ID and a line in the log. The path is left out: those of mailed
+// links hold a token.
+func logged(next http.Handler) http.Handler {
+	access := hlog.AccessHandler(func(r *http.Request, status, size int, duration time.Duration) {
+		zerolog.Ctx(r.Context()).Info().Str("method", r.Method).Str("route", r.Pattern).
+			Int("status", status).Int("bytes", size).Dur("ms", duration).Msg("request")
+	})
+	withID := hlog.RequestIDHandler("request", "X-Request-Id")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		log := zerolog.Ctx(r.Context()).With().Logger()
+		r = r.WithContext(log.WithContext(r.Context()))
+		withID(access(next)).ServeHTTP(w, r)
+	})
+}
+
+// readiness tells whether new requests are welcome.
+func readiness(database *db.DB, draining <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-draining:
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		default:
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if err := database.Ready(ctx); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("not ready")
+			http.Error(w, "the database is not ready", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+}
+
+func metrics(database *db.DB, events *event.Hub) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewDBStatsCollector(database.Pool(), "studio"),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
+			func() float64 { return float64(events.Streams()) }),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
