@@ -46,7 +46,10 @@ func WithClock(now func() time.Time) Option {
 // WithStatementHook calls hook with the text of each statement before it runs, for tests that
 // count them.
 func WithStatementHook(hook func(query string)) Option {
-	return func(d *DB) { d.pool.AddQueryHook(statementHook(hook)) }
+	return func(d *DB) {
+		d.pool = d.pool.WithQueryHook(statementHook(hook))
+		d.bun = d.pool
+	}
 }
 
 // ParseURL checks a database URL: `sqlite:PATH` or `postgres://…`. The error says what is

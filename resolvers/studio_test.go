@@ -1,0 +1,329 @@
+package resolvers_test
+
+// The server under test, and the people who use it through the GraphQL API.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/tidwall/gjson"
+
+	"studio/account"
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/event"
+	"studio/fault"
+	"studio/job"
+	"studio/mail"
+	"studio/organization"
+	"studio/resolvers"
+)
+
+const password = "correct horse battery"
+
+// studio is a server with a database of its own, a clock that tests move, and a mailbox.
+type studio struct {
+	*testing.T
+	url        string
+	clock      *clock
+	db         *db.DB
+	mailbox    *mail.Mailbox
+	statements *statements
+}
+
+// on runs a test on every engine.
+func on(t *testing.T, test func(s *studio)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) { test(start(t, open, &clock{})) })
+}
+
+// start starts a server; several on one database are as many processes.
+func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
+	t.Helper()
+	s := &studio{T: t, clock: clock, statements: &statements{}}
+	s.db = open(db.WithClock(clock.now), db.WithStatementHook(s.statements.add))
+	s.mailbox = mail.NewMailbox(clock.now)
+	jobs := job.NewQueue(s.db, mail.ErrPermanent)
+	events := event.NewHub(s.db)
+
+	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
+	ctx, cancel := context.WithCancel(log.WithContext(context.Background()))
+	draining := make(chan struct{})
+	edge := &resolvers.Resolvers{DB: s.db, Events: events, LoaderWait: loaderWait}
+	server := httptest.NewUnstartedServer(nil)
+	s.url = "http://" + server.Listener.Addr().String()
+	edge.Organizations = organization.New(s.db, jobs, s.mailbox, s.url)
+	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url)
+	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
+	})
+	server.Start()
+
+	var background sync.WaitGroup
+	background.Go(func() { jobs.Run(ctx) })
+	background.Go(func() { events.Run(ctx) })
+	t.Cleanup(func() {
+		close(draining)
+		server.Close()
+		cancel()
+		background.Wait()
+	})
+	return s
+}
+
+// loaderWait makes loaders gather whatever a busy machine runs late; see TestStatements.
+const loaderWait = 2 * time.Millisecond
+
+// clock is the time that the server believes in: the real one, and what tests add to it.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// statements are those that the server has sent to its database.
+type statements struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (s *statements) add(query string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, query)
+}
+
+// take returns the statements since it was last called.
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.sent
+	s.sent = nil
+	return taken
+}
+
+// person is somebody who uses the API; nobody is signed in when the token is "".
+type person struct {
+	*studio
+	email, token string
+}
+
+// nobody is a person who is not signed in.
+func (s *studio) nobody() *person { return &person{studio: s} }
+
+// signUp makes an account `name@example.com` with an organization of its own.
+func (s *studio) signUp(name string) *person {
+	s.Helper()
+	p := &person{studio: s, email: name + "@example.com"}
+	p.token = p.do(`mutation($email: String!, $password: String!, $name: String!) {
+		signUp(input: { email: $email, password: $password, firstName: $name, lastName: "Example" }) { token }
+	}`, vars{"email": p.email, "password": password, "name": name}).str("signUp.token")
+	return p
+}
+
+// verified is signUp, and the address verified with the token from the mail.
+func (s *studio) verified(name string) *person {
+	s.Helper()
+	p := s.signUp(name)
+	p.do(`mutation($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }`,
+		vars{"token": s.mailedToken(p.email, "/verify-email/")})
+	return p
+}
+
+type vars map[string]any
+
+// answer is a GraphQL response.
+type answer struct {
+	*studio
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends an operation and returns whatever comes back.
+func (p *person) send(query string, variables vars) *answer {
+	p.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return p.post(http.Header{"Content-Type": {"application/json"}}, string(body))
+}
+
+func (p *person) post(header http.Header, body string) *answer {
+	p.Helper()
+	request, err := http.NewRequestWithContext(p.Context(), http.MethodPost, p.url+"/graphql", bytes.NewReader([]byte(body)))
+	if err != nil {
+		p.Fatal(err)
+	}
+	request.Header = header
+	if p.token != "" {
+		request.Header.Set("Authorization", "Bearer "+p.token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return &answer{studio: p.studio, status: response.StatusCode, header: response.Header, body: string(text)}
+}
+
+// do sends an operation that must succeed.
+func (p *person) do(query string, variables vars) *answer {
+	p.Helper()
+	a := p.send(query, variables)
+	if gjson.Get(a.body, "errors").Exists() {
+		p.Fatalf("%s\n%v\nfailed: %s", query, variables, a.body)
+	}
+	return a
+}
+
+// refused sends an operation that must fail with a code, about an input value if field is given.
+func (p *person) refused(code fault.Code, field, query string, variables vars) *answer {
+	p.Helper()
+	a := p.send(query, variables)
+	a.check(code, field)
+	return a
+}
+
+// check compares the first error.
+func (a *answer) check(code fault.Code, field string) {
+	a.Helper()
+	extensions := gjson.Get(a.body, "errors.0.extensions")
+	if got := extensions.Get("code").String(); got != string(code) || extensions.Get("field").String() != field {
+		a.Errorf("got %s\nwant the code %s and the field %q", a.body, code, field)
+	}
+}
+
+// get reads the data at a path such as "viewer.user.id".
+func (a *answer) get(path string) gjson.Result {
+	return gjson.Get(a.body, "data."+path)
+}
+
+// str reads a string that must be there.
+func (a *answer) str(path string) string {
+	a.Helper()
+	value := a.get(path)
+	if value.Type != gjson.String {
+		a.Fatalf("no string at %s in %s", path, a.body)
+	}
+	return value.String()
+}
+
+// want compares the data at a path with its JSON.
+func (a *answer) want(path, wantJSON string) {
+	a.Helper()
+	if got := a.get(path).Raw; got != wantJSON {
+		a.Errorf("%s is %s, want %s", path, got, wantJSON)
+	}
+}
+
+// homeOf is the organization that a person got by signing up.
+func (p *person) home() string {
+	p.Helper()
+	return p.do(`{ viewer { organizations { nodes { id } } } }`, nil).str("viewer.organizations.nodes.0.id")
+}
+
+// invite invites an address and returns the ID of the membership.
+func (p *person) invite(organizationID, email string) string {
+	p.Helper()
+	return p.do(inviteUser, vars{"org": organizationID, "email": email}).str("inviteUser.organizationUser.id")
+}
+
+// join makes somebody an accepted user of the inviter's organization, and returns the ID of the
+// membership.
+func (p *person) join(organizationID string, invited *person) string {
+	p.Helper()
+	id := p.invite(organizationID, invited.email)
+	invited.do(acceptInvitation, vars{"token": p.mailedToken(invited.email, "/invitations/")})
+	return id
+}
+
+const (
+	inviteUser = `mutation($org: ID!, $email: String!) {
+		inviteUser(input: { organizationId: $org, email: $email }) { organizationUser { id status email user { id } } }
+	}`
+	acceptInvitation = `mutation($id: ID, $token: String) {
+		acceptInvitation(input: { organizationUserId: $id, token: $token }) { organizationUser { id status user { email } } }
+	}`
+)
+
+// mails are those sent to an address, newest first.
+func (s *studio) mails(to string) []mail.Message {
+	s.Helper()
+	request := httptest.NewRequestWithContext(s.Context(), http.MethodGet, "http://localhost/dev/mailbox.json", nil)
+	request.RemoteAddr = "127.0.0.1:1"
+	recorder := httptest.NewRecorder()
+	s.mailbox.JSON().ServeHTTP(recorder, request)
+	var all, found []mail.Message
+	if err := json.Unmarshal(recorder.Body.Bytes(), &all); err != nil {
+		s.Fatal(err)
+	}
+	for _, m := range all {
+		if m.To == to {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// mailedToken waits for a mail to an address with a link of a kind, such as "/invitations/", and
+// returns the token of the newest.
+func (s *studio) mailedToken(to, kind string) string {
+	s.Helper()
+	link := regexp.MustCompile(regexp.QuoteMeta(s.url+kind) + `([\w-]+)`)
+	var token string
+	s.eventually(fmt.Sprintf("a mail to %s with a link to %s", to, kind), func() bool {
+		for _, m := range s.mails(to) {
+			if found := link.FindStringSubmatch(m.Text); found != nil {
+				token = found[1]
+				return true
+			}
+		}
+		return false
+	})
+	return token
+}
+
+// eventually waits for what happens in the background.
+func (s *studio) eventually(what string, happened func() bool) {
+	s.Helper()
+	deadline := time.After(10 * time.Second)
+	for !happened() {
+		select {
+		case <-deadline:
+			s.Fatalf("waited in vain for %s", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// long is a text of some length.
+func long(length int) string { return strings.Repeat("x", length) }
