@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/mail"
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/realclientip/realclientip-go"
 	"github.com/rs/zerolog"
 	"github.com/rs/zerolog/hlog"
 
@@ -69,9 +71,11 @@ type serveCommand struct {
 	SMTPURL     string   `env:"STUDIO_SMTP_URL" help:"smtp://USER:PASSWORD@HOST:PORT or smtps://…; without it mails go to the mailbox page only."`
 	MailFrom    string   `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
 	CORSOrigins []string `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
+	Proxies     []string `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
-	smtpServer studiomail.Server
-	mailFrom   *mail.Address
+	smtpServer     studiomail.Server
+	mailFrom       *mail.Address
+	trustedProxies []net.IPNet
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -95,6 +99,9 @@ func (s *serveCommand) Validate() error {
 		if s.CORSOrigins[i], err = origin(s.CORSOrigins[i], false); err != nil {
 			return of("STUDIO_CORS_ORIGINS", err)
 		}
+	}
+	if s.trustedProxies, err = realclientip.AddressesAndRangesToIPNets(s.Proxies...); err != nil {
+		return fmt.Errorf("STUDIO_TRUSTED_PROXIES: %q is not accepted; use addresses and networks such as 127.0.0.1,10.0.0.0/8", strings.Join(s.Proxies, ","))
 	}
 	if s.SMTPURL == "" {
 		return nil
@@ -137,6 +144,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		Handler:           studio.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
 		BaseContext:       func(net.Listener) context.Context { return log.WithContext(context.Background()) },
 	}
 	stopBackground := studio.startBackground(log.WithContext(context.WithoutCancel(ctx)))
@@ -190,7 +198,10 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
 	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
 	edge := &resolvers.Resolvers{DB: database, Accounts: w.accounts, Organizations: w.organizations, Events: w.events}
 	graphql := edge.Handler(resolvers.HandlerOptions{
-		Secure: strings.HasPrefix(s.PublicURL, "https://"), Origins: s.origins(), Draining: draining,
+		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
+		Origins:        s.origins(),
+		TrustedProxies: s.trustedProxies,
+		Draining:       draining,
 	})
 
 	mux := http.NewServeMux()

@@ -3,6 +3,7 @@ package resolvers
 // The handler: the schema with its resolvers, guards and limits, served over every transport.
 
 import (
+	"net"
 	"net/http"
 	"slices"
 
@@ -27,6 +28,8 @@ type HandlerOptions struct {
 	Secure bool
 	// Origins of front ends served elsewhere: they may call, and open WebSockets with the cookie.
 	Origins []string
+	// TrustedProxies may tell a client's address in X-Forwarded-For.
+	TrustedProxies []net.IPNet
 	// Draining is closed when streams are to end, so that clients connect elsewhere.
 	Draining <-chan struct{}
 }
@@ -51,7 +54,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.AroundResponses(r.loadersForResponse)
 	exec.AroundRootFields(r.loadersForRootField)
 
-	served := transport.New(exec, r.admit(options.Secure))
+	served := transport.New(exec, r.admit(options))
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
 	served.Draining = options.Draining

@@ -3,13 +3,16 @@ package resolvers
 // The request: who calls, and how signing in and out reaches a browser.
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/realclientip/realclientip-go"
 
 	"studio/account"
 	"studio/fault"
@@ -38,16 +41,12 @@ func requestOf(ctx context.Context) *request {
 
 // admit puts the request into the context of what is executed for it. The transport has made sure
 // that the cookie may be relied on when there is no authorization.
-func (r *Resolvers) admit(secure bool) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
+func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
 	return func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
-		host, _, err := net.SplitHostPort(httpRequest.RemoteAddr)
-		if err != nil {
-			host = httpRequest.RemoteAddr
-		}
 		admitted := &request{
-			client:  account.Client{IPAddress: host, UserAgent: httpRequest.UserAgent()},
+			client:  account.Client{IPAddress: clientAddress(httpRequest, options.TrustedProxies), UserAgent: httpRequest.UserAgent()},
 			cookies: cookiesOf(ctx),
-			secure:  secure,
+			secure:  options.Secure,
 		}
 		if authorization != "" {
 			scheme, token, _ := strings.Cut(authorization, " ")
@@ -70,6 +69,18 @@ func (r *Resolvers) admit(secure bool) func(ctx context.Context, httpRequest *ht
 		}
 		return context.WithValue(ctx, requestKey{}, admitted), nil
 	}
+}
+
+// clientAddress is the IP address of the client. A proxy's word for it counts only when the proxy
+// is trusted: anybody can send the header.
+func clientAddress(r *http.Request, trusted []net.IPNet) string {
+	remote := realclientip.RemoteAddrStrategy{}.ClientIP(nil, r.RemoteAddr)
+	isProxy := slices.ContainsFunc(trusted, func(network net.IPNet) bool { return network.Contains(net.ParseIP(remote)) })
+	if !isProxy {
+		return remote
+	}
+	forwarded := realclientip.Must(realclientip.NewRightmostTrustedRangeStrategy("X-Forwarded-For", trusted))
+	return cmp.Or(forwarded.ClientIP(r.Header, r.RemoteAddr), remote)
 }
 
 // Cookies are set on the response, which only the handler around the transport sees.
