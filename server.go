@@ -103,13 +103,14 @@ func (s *serveCommand) Validate() error {
 	if s.trustedProxies, err = realclientip.AddressesAndRangesToIPNets(s.Proxies...); err != nil {
 		return fmt.Errorf("STUDIO_TRUSTED_PROXIES: %q is not accepted; use addresses and networks such as 127.0.0.1,10.0.0.0/8", strings.Join(s.Proxies, ","))
 	}
-	if s.SMTPURL == "" {
-		return nil
+	if s.SMTPURL != "" {
+		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
+			return of("STUDIO_SMTP_URL", err)
+		}
 	}
-	if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
-		return of("STUDIO_SMTP_URL", err)
+	if s.SMTPURL != "" || s.MailFrom != "" {
+		s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
 	}
-	s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
 	return of("STUDIO_MAIL_FROM", err)
 }
 
