@@ -166,8 +166,13 @@ func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 	return nil
 }
 
-// AfterCommit runs fn once the transaction is committed, and never when it is not.
+// AfterCommit runs fn once the transaction is committed, and never when it is not. Outside a
+// transaction, where each statement is committed by itself, it runs fn at once.
 func (d *DB) AfterCommit(fn func()) {
+	if !d.inTx {
+		fn()
+		return
+	}
 	d.afterCommit = append(d.afterCommit, fn)
 }
 

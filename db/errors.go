@@ -63,7 +63,8 @@ func isUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
 	if errors.As(err, &connect) || errors.As(err, &network) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) {
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+		strings.HasSuffix(err.Error(), "sql: database is closed") { // which database/sql does not export
 		return true
 	}
 	// Classes 08 (connection), 53 (resources) and 57 (operator intervention); admin_shutdown is 57P01.

@@ -3,8 +3,6 @@ package db
 // Typed IDs: a prefix that names the type, and a UUIDv7, so that they sort by time (TypeID).
 
 import (
-	"strings"
-
 	"go.jetify.com/typeid"
 )
 
@@ -30,8 +28,7 @@ func PrefixOf(id string) string {
 	if err != nil || parsed.String() != id {
 		return ""
 	}
-	prefix, _, _ := strings.Cut(id, "_")
-	return prefix
+	return parsed.Prefix()
 }
 
 // wellFormed yields ErrNotFound for a text that is no ID of the type, since no row has it. Such

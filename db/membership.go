@@ -182,8 +182,9 @@ func (d *DB) memberships(filter MembershipFilter) *bun.SelectQuery {
 	}
 	if filter.Search != "" {
 		pattern := contains(filter.Search)
-		query = query.Join("LEFT JOIN users AS u ON u.id = m.user_id").
-			Where(`m.email LIKE ? ESCAPE '\' OR u.name_key LIKE ? ESCAPE '\'`, pattern, pattern)
+		// Not a join, which would make the columns that order the list ambiguous.
+		query = query.Where(`m.email LIKE ? ESCAPE '\' OR EXISTS
+			(SELECT 1 FROM users AS u WHERE u.id = m.user_id AND u.name_key LIKE ? ESCAPE '\')`, pattern, pattern)
 	}
 	return query
 }

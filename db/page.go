@@ -89,6 +89,10 @@ func ParseCursor(list, cursor string, like Key) (Key, error) {
 			return Key{}, ErrCursor
 		}
 	}
+	// JSON and base64 can say one thing in many ways; Cursor says it in one.
+	if Cursor(list, key) != cursor {
+		return Key{}, ErrCursor
+	}
 	return key, nil
 }
 

@@ -42,6 +42,11 @@ func (d *DB) UserByID(ctx context.Context, id string) (*User, error) {
 	return one[User](ctx, d.bun.NewSelect().Model((*User)(nil)).Where("id = ?", id))
 }
 
+// LockUser reads an account and keeps other changes of it waiting until the transaction ends.
+func (d *DB) LockUser(ctx context.Context, id string) (*User, error) {
+	return one[User](ctx, d.forUpdate(d.bun.NewSelect().Model((*User)(nil)).Where("id = ?", id)))
+}
+
 // UsersByID finds accounts, in the order of ids, nil where there is none.
 func (d *DB) UsersByID(ctx context.Context, ids []string) ([]*User, error) {
 	users, err := many[User](ctx, d.bun.NewSelect().Model((*User)(nil)).Where("id IN (?)", bun.List(ids)))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -27,7 +28,7 @@ const (
 	// one is busy or gone do others take it.
 	grace = 2 * time.Second
 	// maxAttempts, with the backoff below, gives up after about a day.
-	maxAttempts = 14
+	maxAttempts = 18
 )
 
 // Handler does a job. The payload is what Enqueue was given, as JSON.
@@ -123,7 +124,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) {
 	handler, known := q.handlers[row.Kind]
 	err := errors.New("no handler; a newer process will know it")
 	if known {
-		err = handler.Do(ctx, row.ID, []byte(row.Payload))
+		err = guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
 	}
 	if err == nil {
 		if err := q.db.DeleteJob(ctx, row.ID); err != nil {
@@ -139,7 +140,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) {
 		now := q.db.Now()
 		row.FailedAt = &now
 		if handler.Failed != nil {
-			if err := handler.Failed(ctx, row.ID, []byte(row.Payload)); err != nil {
+			if err := guarded(func() error { return handler.Failed(ctx, row.ID, []byte(row.Payload)) }); err != nil {
 				log.Error().Err(err).Msg("cannot note that a job is given up")
 			}
 		}
@@ -147,6 +148,17 @@ func (q *Queue) do(ctx context.Context, row *db.Job) {
 	if err := q.db.UpdateJob(ctx, row); err != nil {
 		log.Error().Err(err).Msg("cannot store how a job failed; it runs again after its lease")
 	}
+}
+
+// guarded turns a panic, which would end the process and every process that tries the job after it,
+// into an error.
+func guarded(work func() error) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
+		}
+	}()
+	return work()
 }
 
 // backoff is the wait after an attempt: 2 s, then twice as long each time up to four hours, and up

@@ -115,6 +115,7 @@ END;
 $$;
 -- +goose StatementEnd
 CREATE TRIGGER events_are_final BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER events_are_not_emptied BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- +goose Down
 DROP TABLE throttles, jobs, events, link_tokens, memberships, organizations, api_tokens, sessions, users;

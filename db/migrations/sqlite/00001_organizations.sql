@@ -1,7 +1,8 @@
 -- +goose Up
--- The same tables as on PostgreSQL; SQLite compares text byte by byte of its own accord.
+-- The same tables as on PostgreSQL; SQLite compares text byte by byte of its own accord, and lets a
+-- primary key be null unless told not to.
 CREATE TABLE users (
-    id                text PRIMARY KEY,
+    id                text NOT NULL PRIMARY KEY,
     email             text NOT NULL UNIQUE,
     first_name        text NOT NULL,
     last_name         text NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE users (
 );
 
 CREATE TABLE sessions (
-    id           text PRIMARY KEY,
+    id           text NOT NULL PRIMARY KEY,
     user_id      text NOT NULL REFERENCES users,
     token_hash   text NOT NULL UNIQUE,
     user_agent   text,
@@ -24,7 +25,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_user ON sessions (user_id);
 
 CREATE TABLE api_tokens (
-    id           text PRIMARY KEY,
+    id           text NOT NULL PRIMARY KEY,
     user_id      text NOT NULL REFERENCES users,
     name         text NOT NULL,
     token_hash   text NOT NULL UNIQUE,
@@ -36,7 +37,7 @@ CREATE INDEX api_tokens_of_user ON api_tokens (user_id);
 
 -- A subdomain stays taken when its organization is deleted, so rows are kept.
 CREATE TABLE organizations (
-    id         text PRIMARY KEY,
+    id         text NOT NULL PRIMARY KEY,
     name       text NOT NULL,
     name_key   text NOT NULL,
     subdomain  text NOT NULL UNIQUE,
@@ -46,7 +47,7 @@ CREATE TABLE organizations (
 );
 
 CREATE TABLE memberships (
-    id                    text PRIMARY KEY,
+    id                    text NOT NULL PRIMARY KEY,
     organization_id       text NOT NULL REFERENCES organizations,
     email                 text NOT NULL,
     user_id               text REFERENCES users,
@@ -68,7 +69,7 @@ CREATE INDEX memberships_of_email ON memberships (email);
 
 -- Tokens sent in links; only their SHA-256 is here.
 CREATE TABLE link_tokens (
-    token_hash text PRIMARY KEY,
+    token_hash text NOT NULL PRIMARY KEY,
     purpose    text NOT NULL CHECK (purpose IN ('INVITATION', 'VERIFICATION', 'PASSWORD_RESET')),
     subject_id text NOT NULL,
     expires_at timestamptz NOT NULL
@@ -76,7 +77,7 @@ CREATE TABLE link_tokens (
 CREATE INDEX link_tokens_of_subject ON link_tokens (subject_id, purpose);
 
 CREATE TABLE events (
-    id              text PRIMARY KEY,
+    id              text NOT NULL PRIMARY KEY,
     organization_id text NOT NULL REFERENCES organizations,
     seq             integer NOT NULL,
     type            text NOT NULL,
@@ -88,7 +89,7 @@ CREATE TABLE events (
 );
 
 CREATE TABLE jobs (
-    id         text PRIMARY KEY,
+    id         text NOT NULL PRIMARY KEY,
     kind       text NOT NULL,
     payload    text NOT NULL,
     run_at     timestamptz NOT NULL,
@@ -100,7 +101,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_due ON jobs (run_at) WHERE failed_at IS NULL;
 
 CREATE TABLE throttles (
-    key        text PRIMARY KEY,
+    key        text NOT NULL PRIMARY KEY,
     hits       text NOT NULL,
     updated_at timestamptz NOT NULL
 );

@@ -1,0 +1,374 @@
+package job_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/job"
+)
+
+var (
+	errPermanent = errors.New("it will never work")
+	errOnPurpose = errors.New("on purpose")
+	noon         = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+)
+
+// clock stands still until the test moves it.
+type clock struct{ sinceNoon atomic.Int64 }
+
+func (c *clock) now() time.Time          { return noon.Add(time.Duration(c.sinceNoon.Load())) }
+func (c *clock) advance(d time.Duration) { c.sinceNoon.Add(int64(d)) }
+
+// process has a queue that does jobs of the kind "work".
+type process struct {
+	*testing.T
+	*clock
+	db    *db.DB
+	queue *job.Queue
+}
+
+type opener = func(...db.Option) *db.DB
+
+func newProcess(t *testing.T, clock *clock, open opener, work job.Handler) *process {
+	t.Helper()
+	p := &process{T: t, clock: clock, db: open(db.WithClock(clock.now))}
+	p.queue = job.NewQueue(p.db, errPermanent)
+	p.queue.Handle("work", work)
+	return p
+}
+
+// on runs a test on every engine, with a process whose queue does not run yet.
+func on(t *testing.T, test func(p *process, open opener)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+		test(newProcess(t, &clock{}, open, job.Handler{}), open)
+	})
+}
+
+// run starts the queue and returns how to stop it, which also happens when the test ends.
+func (p *process) run() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.queue.Run(ctx) })
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	p.Cleanup(stop)
+	return stop
+}
+
+// turn runs the queue until all that is due has been done. What is due is claimed before or
+// together with a job that is due last.
+func (p *process) turn() {
+	p.Helper()
+	last := make(chan string, 1)
+	p.queue.Handle("last", job.Handler{Do: func(_ context.Context, id string, _ []byte) error {
+		last <- id
+		return nil
+	}})
+	p.enqueue("last", nil)
+	stop := p.run()
+	receive(p.T, last, "the queue to look for jobs")
+	stop()
+}
+
+// enqueue adds a job in a transaction of its own.
+func (p *process) enqueue(kind string, payload any) (id string) {
+	p.Helper()
+	err := p.db.InTx(p.Context(), func(tx *db.DB) (err error) {
+		id, err = p.queue.Enqueue(p.Context(), tx, kind, payload)
+		return err
+	})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return id
+}
+
+// receive waits for what a handler sends.
+func receive[E any](t *testing.T, from <-chan E, what string) (e E) {
+	t.Helper()
+	select {
+	case e = <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return e
+}
+
+// stored is what the table holds of a job that is not done.
+type stored struct {
+	attempts  int
+	lastError string
+	failed    bool
+}
+
+// jobs are those that are not done.
+func (p *process) jobs() []stored {
+	p.Helper()
+	rows, err := p.db.Pool().QueryContext(p.Context(), "SELECT attempts, last_error, failed_at IS NOT NULL FROM jobs ORDER BY id")
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var jobs []stored
+	for rows.Next() {
+		var j stored
+		var lastError sql.NullString
+		if err := rows.Scan(&j.attempts, &lastError, &j.failed); err != nil {
+			p.Fatal(err)
+		}
+		j.lastError = lastError.String
+		jobs = append(jobs, j)
+	}
+	if err := rows.Err(); err != nil {
+		p.Fatal(err)
+	}
+	return jobs
+}
+
+// wantJobs compares the jobs that are not done.
+func (p *process) wantJobs(want ...stored) {
+	p.Helper()
+	if got := p.jobs(); !slices.Equal(got, want) {
+		p.Errorf("the jobs left are %+v, want %+v", got, want)
+	}
+}
+
+// do is a handler that is never told of a failure.
+func do(work func(ctx context.Context, payload string) error) job.Handler {
+	return job.Handler{Do: func(ctx context.Context, _ string, payload []byte) error { return work(ctx, string(payload)) }}
+}
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	// The clock stands still, so that a job which its own process is not woken for is never found.
+	t.Run("AfterCommit", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			done := make(chan string, 10)
+			p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+				done <- payload
+				return nil
+			}))
+			stop := p.run()
+			err := p.db.InTx(p.Context(), func(tx *db.DB) error {
+				if _, err := p.queue.Enqueue(p.Context(), tx, "work", map[string]int{"number": 1}); err != nil {
+					return err
+				}
+				p.wantJobs() // as others see them
+				return nil
+			})
+			if err != nil {
+				p.Fatal(err)
+			}
+			if got := receive(p.T, done, "the job"); got != `{"number":1}` {
+				p.Errorf("the payload is %s", got)
+			}
+			stop()
+			p.wantJobs()
+		})
+	})
+	t.Run("Rollback", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			var done []string
+			p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+				done = append(done, payload)
+				return nil
+			}))
+			err := p.db.InTx(p.Context(), func(tx *db.DB) error {
+				if _, err := p.queue.Enqueue(p.Context(), tx, "work", "rolled back"); err != nil {
+					return err
+				}
+				return errOnPurpose
+			})
+			if !errors.Is(err, errOnPurpose) {
+				p.Fatal(err)
+			}
+			p.enqueue("work", "committed")
+			p.turn()
+			if !slices.Equal(done, []string{`"committed"`}) {
+				p.Errorf("done: %v", done)
+			}
+		})
+	})
+	t.Run("GivenUpAfterADay", func(t *testing.T) { on(t, testBackoff) })
+	t.Run("Permanent", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			failed := 0
+			p.queue.Handle("work", job.Handler{
+				Do:     func(context.Context, string, []byte) error { return fmt.Errorf("wrapped: %w", errPermanent) },
+				Failed: func(context.Context, string, []byte) error { failed++; return errOnPurpose },
+			})
+			p.enqueue("work", nil)
+			for range 2 {
+				p.turn()
+				p.wantJobs(stored{1, "wrapped: it will never work", true})
+				p.advance(30 * 24 * time.Hour)
+			}
+			if failed != 1 {
+				p.Errorf("Failed was called %d times", failed)
+			}
+		})
+	})
+	// A panic of one job must end neither the process nor those that try the job after it.
+	t.Run("Panic", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			p.queue.Handle("work", job.Handler{
+				Do:     func(context.Context, string, []byte) error { panic(errOnPurpose) },
+				Failed: func(context.Context, string, []byte) error { panic(errOnPurpose) },
+			})
+			p.enqueue("work", nil)
+			p.turn()
+			jobs := p.jobs()
+			if len(jobs) != 1 || jobs[0].attempts != 1 || jobs[0].failed || !strings.HasPrefix(jobs[0].lastError, "panic: on purpose") {
+				p.Fatalf("the jobs left are %+v", jobs)
+			}
+			for range 20 {
+				p.advance(5 * time.Hour)
+				p.turn()
+			}
+			if jobs := p.jobs(); len(jobs) != 1 || !jobs[0].failed {
+				p.Errorf("the jobs left are %+v", jobs)
+			}
+		})
+	})
+	t.Run("UnknownKind", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			p.enqueue("newer", nil)
+			p.turn()
+			p.wantJobs(stored{1, "no handler; a newer process will know it", false})
+			p.queue.Handle("newer", do(func(context.Context, string) error { return nil }))
+			p.advance(time.Minute)
+			p.turn()
+			p.wantJobs()
+		})
+	})
+	t.Run("ProcessDied", func(t *testing.T) { on(t, testProcessDied) })
+	t.Run("StopsWhenDone", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			started, stopping := make(chan bool), make(chan bool)
+			p.queue.Handle("work", do(func(ctx context.Context, _ string) error {
+				started <- true
+				<-stopping
+				for range 20 { // a Run that does not wait returns meanwhile, and with it the test looks
+					if _, err := p.db.SubdomainTaken(ctx, "example"); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+			p.enqueue("work", nil)
+			stop := p.run()
+			receive(p.T, started, "the job")
+			go close(stopping)
+			stop()
+			p.wantJobs()
+		})
+	})
+	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
+}
+
+// testBackoff fails a job again and again: the wait doubles from 2 s to 4 h and is up to a fifth
+// longer.
+func testBackoff(p *process, _ opener) {
+	failed := 0
+	p.queue.Handle("work", job.Handler{
+		Do:     func(context.Context, string, []byte) error { return errOnPurpose },
+		Failed: func(context.Context, string, []byte) error { failed++; return nil },
+	})
+	p.enqueue("work", nil)
+	p.turn()
+	for attempt, wait := 1, 2*time.Second; attempt < 18; attempt, wait = attempt+1, min(2*wait, 4*time.Hour) {
+		p.wantJobs(stored{attempt, "on purpose", false})
+		p.advance(wait - time.Microsecond)
+		p.turn()
+		p.wantJobs(stored{attempt, "on purpose", false})
+		p.advance(wait/5 + time.Microsecond)
+		p.turn()
+	}
+	if passed := p.now().Sub(noon); passed < 20*time.Hour || passed > 28*time.Hour {
+		p.Errorf("given up after %s", passed)
+	}
+	p.advance(24 * time.Hour)
+	p.turn()
+	p.wantJobs(stored{18, "on purpose", true})
+	if failed != 1 {
+		p.Errorf("Failed was called %d times", failed)
+	}
+}
+
+// testProcessDied never lets a process end what it began, which to the others is the same.
+func testProcessDied(dying *process, open opener) {
+	started, ended := make(chan bool), make(chan bool)
+	dying.queue.Handle("work", do(func(context.Context, string) error {
+		started <- true
+		<-ended
+		return errOnPurpose
+	}))
+	dying.enqueue("work", nil)
+	dying.run()
+	defer close(ended)
+	receive(dying.T, started, "the job")
+
+	done := 0
+	other := newProcess(dying.T, dying.clock, open, do(func(context.Context, string) error {
+		done++
+		return nil
+	}))
+	other.advance(2*time.Minute - time.Microsecond)
+	other.turn()
+	other.wantJobs(stored{1, "", false})
+	other.advance(time.Microsecond)
+	other.turn()
+	other.wantJobs()
+	if done != 1 {
+		other.Errorf("done %d times", done)
+	}
+}
+
+// testEachOnce lets two processes do 200 jobs, both of them some.
+func testEachOnce(first *process, open opener) {
+	const half = 100
+	done := make(chan string, 4*half)
+	var bothWork sync.WaitGroup
+	bothWork.Add(2)
+	processes := []*process{first, newProcess(first.T, first.clock, open, job.Handler{})}
+	for i, p := range processes {
+		begin := sync.OnceFunc(bothWork.Done)
+		p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+			begin()
+			bothWork.Wait()
+			done <- payload
+			return nil
+		}))
+		for number := range half {
+			p.enqueue("work", i*half+number)
+		}
+	}
+	times := map[string]int{}
+	var stops []func()
+	for _, p := range processes {
+		stops = append(stops, p.run())
+	}
+	for range 2 * half {
+		times[receive(first.T, done, "all jobs")]++
+	}
+	for _, stop := range stops {
+		stop()
+	}
+	if len(times) != 2*half || len(done) > 0 {
+		first.Errorf("%d of %d jobs were done, and %d again", len(times), 2*half, len(done))
+	}
+	first.wantJobs()
+}
