@@ -5,7 +5,10 @@ package account
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/alexedwards/argon2id"
 
 	"studio/db"
 	"studio/fault"
@@ -22,11 +25,30 @@ type Accounts struct {
 	mails         mail.Sender
 	organizations *organization.Organizations
 	publicURL     string
+	hashing       *argon2id.Params
+	nobodysHash   func() (string, error)
+}
+
+// Option changes how New sets the rules up.
+type Option func(*Accounts)
+
+// WithHashing replaces how expensive the hashing of passwords is, for tests that sign many up.
+func WithHashing(params *argon2id.Params) Option {
+	return func(a *Accounts) { a.hashing = params }
 }
 
 // New makes the rules work on a database. Links in mails start with publicURL.
-func New(database *db.DB, jobs *job.Queue, mails mail.Sender, organizations *organization.Organizations, publicURL string) *Accounts {
-	a := &Accounts{db: database, jobs: jobs, mails: mails, organizations: organizations, publicURL: publicURL}
+func New(
+	database *db.DB, jobs *job.Queue, mails mail.Sender, organizations *organization.Organizations, publicURL string, options ...Option,
+) *Accounts {
+	a := &Accounts{
+		db: database, jobs: jobs, mails: mails, organizations: organizations, publicURL: publicURL, hashing: recommendedHashing,
+	}
+	for _, option := range options {
+		option(a)
+	}
+	// Compared with when there is no account, so that it takes as long.
+	a.nobodysHash = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(db.NewToken(), a.hashing) })
 	jobs.Handle(verificationJob, job.Handler{Do: a.mailVerification})
 	jobs.Handle(passwordResetJob, job.Handler{Do: a.mailPasswordReset})
 	return a
@@ -55,7 +77,7 @@ func (a *Accounts) SignUp(ctx context.Context, client Client, input SignUp) (tok
 	if err := setName(user, input.FirstName, input.LastName); err != nil {
 		return "", nil, err
 	}
-	if user.PasswordHash, err = hashPassword(ctx, password); err != nil {
+	if user.PasswordHash, err = a.hashPassword(ctx, password); err != nil {
 		return "", nil, err
 	}
 	err = a.db.InTx(ctx, func(tx *db.DB) error {
@@ -96,7 +118,7 @@ func (a *Accounts) UpdateProfile(ctx context.Context, caller *Caller, firstName,
 	var changed *db.User
 	err := a.db.InTx(ctx, func(tx *db.DB) error {
 		var err error
-		changed, err = tx.UserByID(ctx, caller.User.ID)
+		changed, err = tx.LockUser(ctx, caller.User.ID)
 		if err != nil {
 			return err
 		}

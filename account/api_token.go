@@ -5,6 +5,7 @@ package account
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"studio/db"
@@ -14,6 +15,9 @@ import (
 
 // apiTokenPrefix makes a leaked token recognizable, to people and to scanners.
 const apiTokenPrefix = "studio_pat_"
+
+// IsAPIToken tells the tokens of programs from those of sessions.
+func IsAPIToken(token string) bool { return strings.HasPrefix(token, apiTokenPrefix) }
 
 // CreateAPIToken makes a token, which is shown only now. It lasts until it is revoked when
 // expiresAt is nil.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/argon2id"
@@ -26,28 +25,19 @@ const (
 	accountMailsPerDay = 5
 )
 
-// hashing is OWASP's first choice of argon2id parameters.
+// recommendedHashing is OWASP's first choice of argon2id parameters.
 // https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
-var hashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+var recommendedHashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 // atOnce bounds the memory that hashing takes: each takes 19 MiB.
 var atOnce = semaphore.NewWeighted(8)
 
-// nobodysHash is compared with when there is no account, so that it takes as long.
-var nobodysHash = sync.OnceValue(func() string {
-	hash, err := argon2id.CreateHash(db.NewToken(), hashing)
-	if err != nil {
-		panic(err) // only without random numbers
-	}
-	return hash
-})
-
-func hashPassword(ctx context.Context, password string) (string, error) {
+func (a *Accounts) hashPassword(ctx context.Context, password string) (string, error) {
 	if err := atOnce.Acquire(ctx, 1); err != nil {
 		return "", err
 	}
 	defer atOnce.Release(1)
-	return argon2id.CreateHash(password, hashing)
+	return argon2id.CreateHash(password, a.hashing)
 }
 
 func passwordMatches(ctx context.Context, password, hash string) (bool, error) {
@@ -79,7 +69,7 @@ func (a *Accounts) ChangePassword(ctx context.Context, caller *Caller, current, 
 		}
 		return err
 	}
-	hash, err := hashPassword(ctx, replacement)
+	hash, err := a.hashPassword(ctx, replacement)
 	if err != nil {
 		return err
 	}
@@ -147,7 +137,7 @@ func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string)
 	if _, err := a.db.LinkTokenByHash(ctx, db.PasswordResetLink, db.HashToken(token)); err != nil {
 		return nil, orInvalidLink(err)
 	}
-	hash, err := hashPassword(ctx, replacement)
+	hash, err := a.hashPassword(ctx, replacement)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (*Caller, err
 
 func (a *Accounts) authenticate(ctx context.Context, token string) (*Caller, error) {
 	hash, now := db.HashToken(token), a.db.Now()
-	if strings.HasPrefix(token, apiTokenPrefix) {
+	if IsAPIToken(token) {
 		found, err := a.db.APITokenByToken(ctx, hash)
 		if err != nil {
 			return nil, err
@@ -153,7 +153,10 @@ func (a *Accounts) checkPassword(ctx context.Context, user *db.User, password st
 	if err := a.failuresLeft(ctx, keys); err != nil {
 		return err
 	}
-	hash := nobodysHash()
+	hash, err := a.nobodysHash()
+	if err != nil {
+		return err
+	}
 	if user != nil {
 		hash = user.PasswordHash
 	}
@@ -191,7 +194,7 @@ func tooManyFailures(wait time.Duration, err error) error {
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.RateLimited, "Too many failed attempts. Try again later, or reset the password.").After(wait)
+	return fault.New(fault.RateLimited, "Too many failed attempts. Try again later.").After(wait)
 }
 
 // SignOut ends the caller's session.

@@ -34,13 +34,16 @@ func Name(field, value string, limit int) (string, error) {
 	}
 	name := strings.TrimSpace(norm.NFC.String(value))
 	switch length := utf8.RuneCountInString(name); {
-	case length == 0:
+	case !strings.ContainsFunc(name, visible):
 		return "", fault.Invalid(field, "Enter 1 to %d characters; this is empty.", limit)
 	case length > limit:
 		return "", fault.Invalid(field, "Enter at most %d characters; these are %d.", limit, length)
 	}
 	return name, nil
 }
+
+// visible tells letters and signs from spaces and from what only joins or parts others.
+func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
 // Confirmation prepares a typed confirmation for comparison with a stored name. It refuses
 // nothing: what is not the name is told by the comparison.
@@ -59,13 +62,13 @@ var local = regexp.MustCompile("^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$")
 // Email checks an address of at most 254 characters: trimmed and lower-cased, since two
 // spellings of one address are one mailbox with every provider in use.
 func Email(field, value string) (string, error) {
-	address := strings.ToLower(strings.TrimSpace(value))
+	address := strings.TrimSpace(value) // lower-cased last: there are letters that only then become a-z
 	before, after, _ := strings.Cut(address, "@")
 	parsed, err := mail.ParseAddress(address) // also refuses what the patterns let through: dots in a row, at an end
 	if err != nil || parsed.Address != address || len(address) > MaxEmail || !local.MatchString(before) || !domain.MatchString(after) {
 		return "", fault.Invalid(field, "Enter an email address such as name@example.com, of at most %d characters.", MaxEmail)
 	}
-	return address, nil
+	return strings.ToLower(address), nil
 }
 
 // Password checks the length of a new password and keeps it as it was typed.
@@ -99,7 +102,7 @@ func Fold(value string) string {
 // Slug derives a word of a-z and 0-9 from a name: accents are dropped, all else left out.
 func Slug(value string, limit int) string {
 	slug := make([]byte, 0, limit)
-	for _, r := range norm.NFKD.String(cases.Fold().String(value)) {
+	for _, r := range cases.Fold().String(norm.NFKD.String(value)) {
 		if ('a' <= r && r <= 'z' || '0' <= r && r <= '9') && len(slug) < limit {
 			slug = append(slug, byte(r))
 		}
