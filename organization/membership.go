@@ -65,7 +65,7 @@ func (o *Organizations) Remove(ctx context.Context, actor *db.User, membershipID
 // CONFIRMATION_MISMATCH, LAST_OWNER.
 func (o *Organizations) Leave(ctx context.Context, actor *db.User, organizationID, confirmName string) error {
 	return o.db.InTx(ctx, func(tx *db.DB) error {
-		left, own, err := lockAsMember(ctx, tx, actor, organizationID)
+		left, own, err := lockAsMember(ctx, tx, actor, organizationID, noOrganization)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (o *Organizations) change(
 		return nil, orMissing(err, missing)
 	}
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := lockAsOwner(ctx, tx, actor, found.OrganizationID); err != nil {
+		if _, err := lockAsOwner(ctx, tx, actor, found.OrganizationID, missing); err != nil {
 			return err
 		}
 		found, err = tx.MembershipByID(ctx, membershipID)

@@ -114,7 +114,7 @@ func (o *Organizations) Rename(ctx context.Context, actor *db.User, organization
 	}
 	var renamed *db.Organization
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		renamed, err = lockAsOwner(ctx, tx, actor, organizationID)
+		renamed, err = lockAsOwner(ctx, tx, actor, organizationID, noOrganization)
 		if err != nil || renamed.Name == name {
 			return err
 		}
@@ -144,7 +144,7 @@ func (o *Organizations) DeletionBlockers(context.Context, string) ([]*Blocker, e
 // Its log is kept, and its subdomain is not given out again. CONFIRMATION_MISMATCH.
 func (o *Organizations) Delete(ctx context.Context, actor *db.User, organizationID, confirmName string) error {
 	return o.db.InTx(ctx, func(tx *db.DB) error {
-		deleted, err := lockAsOwner(ctx, tx, actor, organizationID)
+		deleted, err := lockAsOwner(ctx, tx, actor, organizationID, noOrganization)
 		if err != nil {
 			return err
 		}
@@ -170,18 +170,21 @@ func confirm(typed, name string) error {
 	return nil
 }
 
-// lockAsOwner locks an organization for a change that only an owner may make.
-func lockAsOwner(ctx context.Context, tx *db.DB, actor *db.User, organizationID string) (*db.Organization, error) {
-	locked, own, err := lockAsMember(ctx, tx, actor, organizationID)
+// noOrganization answers a caller who gave an organization's ID and does not belong to it.
+var noOrganization = fault.ErrNoOrganization.On("organizationId")
+
+// lockAsOwner locks an organization for a change that only an owner may make. To those who do not
+// belong to it, what they named is missing.
+func lockAsOwner(ctx context.Context, tx *db.DB, actor *db.User, organizationID string, missing *fault.Error) (*db.Organization, error) {
+	locked, own, err := lockAsMember(ctx, tx, actor, organizationID, missing)
 	if err == nil && !own.IsOwner {
-		return nil, fault.ErrNotOwner.On("organizationId")
+		return nil, fault.ErrNotOwner.On(missing.Field)
 	}
 	return locked, err
 }
 
 // lockAsMember locks an organization for a change that its users may make.
-func lockAsMember(ctx context.Context, tx *db.DB, actor *db.User, organizationID string) (*db.Organization, *db.Membership, error) {
-	missing := fault.ErrNoOrganization.On("organizationId")
+func lockAsMember(ctx context.Context, tx *db.DB, actor *db.User, organizationID string, missing *fault.Error) (*db.Organization, *db.Membership, error) {
 	locked, err := tx.LockOrganization(ctx, organizationID)
 	if err != nil {
 		return nil, nil, orMissing(err, missing)

@@ -1,0 +1,198 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/event"
+	"studio/fault"
+)
+
+var (
+	errOnPurpose = errors.New("on purpose")
+	noon         = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+)
+
+// store is a database with a clock that stands still until the test moves it.
+type store struct {
+	*testing.T
+	*db.DB
+	sinceNoon *atomic.Int64
+}
+
+// on runs a test on every engine.
+func on(t *testing.T, test func(s *store)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+		var sinceNoon atomic.Int64
+		now := func() time.Time { return noon.Add(time.Duration(sinceNoon.Load())) }
+		test(&store{t, open(db.WithClock(now)), &sinceNoon})
+	})
+}
+
+// ok ends the test when something failed that it only prepares with.
+func (s *store) ok(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// organization adds one and returns its ID.
+func (s *store) organization() string {
+	s.Helper()
+	id := db.NewID(db.OrganizationPrefix)
+	_, err := s.InsertOrganization(s.Context(), &db.Organization{ID: id, Name: "Example", NameKey: "example", Subdomain: id, CreatedAt: s.Now()})
+	s.ok(err)
+	return id
+}
+
+// record writes an event and then ends its transaction with an error, if there is one.
+func (s *store) record(ctx context.Context, organizationID string, end error) error {
+	return s.InTx(ctx, func(tx *db.DB) error {
+		err := event.Record(ctx, tx, organizationID, db.OrganizationUpdated, nil, organizationID, "Something happened.")
+		if err != nil {
+			return err
+		}
+		return end
+	})
+}
+
+// log reads an organization's events.
+func (s *store) log(organizationID string) []*db.Event {
+	s.Helper()
+	events, err := s.EventsAfter(s.Context(), organizationID, 0, 1_000)
+	s.ok(err)
+	return events
+}
+
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	// Every third writer takes back what it wrote, and leaves no gap.
+	t.Run("InParallel", func(t *testing.T) {
+		on(t, func(s *store) {
+			const writers = 50
+			organizations := []string{s.organization(), s.organization(), s.organization(), s.organization()}
+			want := map[string]int{}
+			work, ctx := errgroup.WithContext(s.Context())
+			for writer := range writers {
+				organization, end := organizations[writer%len(organizations)], error(nil)
+				if writer%3 == 0 {
+					end = errOnPurpose
+				} else {
+					want[organization]++
+				}
+				work.Go(func() error {
+					if err := s.record(ctx, organization, end); !errors.Is(err, end) {
+						return err
+					}
+					return nil
+				})
+			}
+			s.ok(work.Wait())
+			heads, err := s.EventHeads(s.Context(), organizations)
+			s.ok(err)
+			for _, organization := range organizations {
+				events := s.log(organization)
+				if len(events) != want[organization] || heads[organization] != int64(len(events)) {
+					s.Errorf("%d events and the head %d, want %d", len(events), heads[organization], want[organization])
+				}
+				for i, e := range events {
+					if e.Seq != int64(i+1) {
+						s.Errorf("event %d has the number %d", i+1, e.Seq)
+					}
+				}
+			}
+		})
+	})
+	t.Run("Written", func(t *testing.T) {
+		on(t, func(s *store) {
+			organization := s.organization()
+			actor := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", CreatedAt: s.Now()}
+			s.ok(s.InsertUser(s.Context(), actor))
+			subject := db.NewID(db.MembershipPrefix)
+			s.ok(event.Record(s.Context(), s.DB, organization, db.UserInvited, actor, subject, "Ada invited Bob."))
+			e := s.log(organization)[0]
+			if e.Type != db.UserInvited || *e.ActorID != actor.ID || e.SubjectID != subject || e.Summary != "Ada invited Bob." ||
+				!e.CreatedAt.Equal(noon) || db.PrefixOf(e.ID) != db.EventPrefix {
+				s.Errorf("got %+v", e)
+			}
+		})
+	})
+	t.Run("NoOrganization", func(t *testing.T) {
+		on(t, func(s *store) {
+			if err := s.record(s.Context(), db.NewID(db.OrganizationPrefix), nil); !errors.Is(err, db.ErrNotFound) {
+				s.Errorf("got the error %v", err)
+			}
+		})
+	})
+}
+
+func TestPosition(t *testing.T) {
+	on(t, func(s *store) {
+		mine, other := s.organization(), s.organization()
+		for range 2 {
+			s.ok(s.record(s.Context(), mine, nil))
+			s.ok(s.record(s.Context(), other, nil))
+		}
+		cursor := event.Cursor(s.log(mine)[1])
+		position := func(cursor string) (int64, error) { return event.Position(s.Context(), s.DB, mine, cursor) }
+
+		s.sinceNoon.Store(int64(event.Retention))
+		if seq, err := position(cursor); seq != 2 || err != nil {
+			s.Errorf("the position is %d, the error %v", seq, err)
+		}
+		for name, cursor := range map[string]string{
+			"OtherOrganization": event.Cursor(s.log(other)[1]),
+			"NotYet":            db.Cursor(event.List(mine), db.Key{int64(3)}),
+			"Zero":              db.Cursor(event.List(mine), db.Key{int64(0)}),
+			"Negative":          db.Cursor(event.List(mine), db.Key{int64(-1)}),
+			"Text":              db.Cursor(event.List(mine), db.Key{"2"}),
+			"OtherList":         db.Cursor("organizations by name", db.Key{int64(2)}),
+			"Garbage":           "garbage",
+			"Empty":             "",
+		} {
+			_, err := position(cursor)
+			s.wantFault(name, err, fault.InvalidInput)
+		}
+		s.sinceNoon.Add(int64(time.Microsecond))
+		_, err := position(cursor)
+		s.wantFault("TooOld", err, fault.CursorExpired)
+	})
+}
+
+// wantFault checks an error about a cursor.
+func (s *store) wantFault(name string, got error, code fault.Code) {
+	s.Helper()
+	found, isFault := errors.AsType[*fault.Error](got)
+	if !isFault || found.Code != code || found.Field != "after" {
+		s.Errorf("%s: got the error %#v, want %s on after", name, got, code)
+	}
+}
+
+func TestVisibleTo(t *testing.T) {
+	t.Parallel()
+	const organization, own, others = "org_01h455vb4pex5vsknk084sn02q", "member_01h455vb4pex5vsknk084sn02q", "member_01h455vb4pex5vsknk084sn02r"
+	for _, test := range []struct {
+		subject         string
+		toOwner, toUser bool
+	}{
+		{organization, true, true},
+		{own, true, true},
+		{others, true, false},
+	} {
+		e := &db.Event{SubjectID: test.subject}
+		toOwner := event.VisibleTo(&db.Membership{ID: own, IsOwner: true}, e)
+		toUser := event.VisibleTo(&db.Membership{ID: own}, e)
+		if toOwner != test.toOwner || toUser != test.toUser {
+			t.Errorf("%s is visible to an owner: %t, to another user: %t", test.subject, toOwner, toUser)
+		}
+	}
+}
