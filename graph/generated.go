@@ -2112,7 +2112,7 @@ type Mutation {
     "The token."
     input: VerifyEmailInput!
   ): VerifyEmailPayload! @public
-  "Sends the verification mail again, at most five times a day."
+  "Sends the verification mail again; at most five a day, the one of the sign-up included."
   resendVerificationEmail: ResendVerificationEmailPayload! @authenticated
   "Signs out one of the caller's sessions."
   revokeSession(

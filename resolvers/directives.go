@@ -43,13 +43,11 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 			return nil, err
 		}
 		id, _ := value.(string)
-		switch db.PrefixOf(id) {
-		case db.OrganizationPrefix:
-			err = r.permit(ctx, id, ownersOnly, fault.ErrNoOrganization)
-		case db.MembershipPrefix:
+		// The name tells what must be there, and so what is missing when the value is anything else.
+		if path := graphql.GetPathContext(ctx); path != nil && path.Field != nil && *path.Field == "organizationUserId" {
 			err = r.permitMembership(ctx, id, ownersOnly)
-		default:
-			err = r.permit(ctx, "", ownersOnly, fault.ErrNoOrganization)
+		} else {
+			err = r.permit(ctx, id, ownersOnly, fault.ErrNoOrganization)
 		}
 		if err != nil {
 			return nil, err
@@ -61,6 +59,9 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 func (r *Resolvers) permitMembership(ctx context.Context, id string, ownersOnly bool) error {
 	if _, err := mustCaller(ctx); err != nil {
 		return err
+	}
+	if db.PrefixOf(id) != db.MembershipPrefix {
+		return fault.ErrNoMembership
 	}
 	membership, err := loadersOf(ctx).membership(ctx, id)
 	if err != nil {
@@ -77,7 +78,7 @@ func (r *Resolvers) permit(ctx context.Context, organizationID string, ownersOnl
 	if _, err := mustCaller(ctx); err != nil {
 		return err
 	}
-	if organizationID == "" {
+	if db.PrefixOf(organizationID) != db.OrganizationPrefix {
 		return missing
 	}
 	own, err := loadersOf(ctx).viewerMembership(ctx, organizationID)

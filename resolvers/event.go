@@ -22,11 +22,7 @@ func (r organizationFields) Events(
 	}
 	load := loadersOf(ctx).eventPages.Load(ctx, eventPage{o.ID, page})
 	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
-	rows, err := load()
-	if err != nil {
-		return nil, err
-	}
-	total, err := count()
+	rows, total, err := pageAndCount(load, count)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ package resolvers
 
 import (
 	"context"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -38,15 +37,12 @@ func (shape) ExtensionName() string { return "Shape" }
 func (shape) Validate(graphql.ExecutableSchema) error { return nil }
 
 func (shape) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	// Declared by gqlparser, but no transport here sends what comes later.
-	for _, directive := range []string{"defer", "stream"} {
-		if strings.Contains(operation.RawQuery, "@"+directive) {
-			return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "The directive @%s is not supported.", directive))
-		}
-	}
 	m := measure{fragments: map[string]extent{}}
 	found := m.selections(operation.Operation.SelectionSet)
 	found.directives += len(operation.Operation.Directives)
+	if found.defers {
+		return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "The directive @defer is not supported."))
+	}
 	for _, limit := range []struct {
 		what       string
 		found, max int
@@ -66,6 +62,8 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 // extent is how much a part of an operation asks for.
 type extent struct {
 	depth, fields, aliases, directives int
+	// defers: gqlparser declares @defer, but no transport here sends what would come later.
+	defers bool
 }
 
 // add joins two parts; sums stop growing where everything is refused anyway.
@@ -76,7 +74,15 @@ func (e extent) add(other extent) extent {
 		fields:     min(e.fields+other.fields, enough),
 		aliases:    min(e.aliases+other.aliases, enough),
 		directives: min(e.directives+other.directives, enough),
+		defers:     e.defers || other.defers,
 	}
+}
+
+// with adds the directives of a selection.
+func (e extent) with(directives ast.DirectiveList) extent {
+	e.directives += len(directives)
+	e.defers = e.defers || directives.ForName("defer") != nil
+	return e
 }
 
 // measure remembers fragments, so that each is walked once however often it is spread.
@@ -92,23 +98,19 @@ func (m measure) selections(set ast.SelectionSet) extent {
 			inner := m.selections(selection.SelectionSet)
 			inner.depth++
 			inner.fields++
-			inner.directives += len(selection.Directives)
 			if selection.Alias != selection.Name {
 				inner.aliases++
 			}
-			total = total.add(inner)
+			total = total.add(inner.with(selection.Directives))
 		case *ast.InlineFragment:
-			inner := m.selections(selection.SelectionSet)
-			inner.directives += len(selection.Directives)
-			total = total.add(inner)
+			total = total.add(m.selections(selection.SelectionSet).with(selection.Directives))
 		case *ast.FragmentSpread:
 			inner, known := m.fragments[selection.Name]
 			if !known {
 				inner = m.selections(selection.Definition.SelectionSet)
 				m.fragments[selection.Name] = inner
 			}
-			inner.directives += len(selection.Directives)
-			total = total.add(inner)
+			total = total.add(inner.with(selection.Directives))
 		}
 	}
 	return total

@@ -42,11 +42,7 @@ func (r organizationFields) Users(
 	key := userPage{o.ID, userQuery{filter, page}}
 	load := loadersOf(ctx).userPages.Load(ctx, key)
 	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).userCounts.Load(ctx, key) })
-	rows, err := load()
-	if err != nil {
-		return nil, err
-	}
-	total, err := count()
+	rows, total, err := pageAndCount(load, count)
 	if err != nil {
 		return nil, err
 	}

@@ -72,13 +72,13 @@ func (r viewers) Organizations(
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
-	if err != nil {
-		return nil, err
+	load := func() (*db.Rows[db.Organization], error) {
+		return r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
 	}
-	total, err := totalCount(ctx, func() func() (int, error) {
+	count := totalCount(ctx, func() func() (int, error) {
 		return func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
-	})()
+	})
+	rows, total, err := pageAndCount(load, count)
 	if err != nil {
 		return nil, err
 	}

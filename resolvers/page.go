@@ -93,6 +93,16 @@ func totalCount(ctx context.Context, load func() func() (int, error)) func() (in
 	return func() (int32, error) { return 0, nil }
 }
 
+// pageAndCount waits for a page and for the count of its list.
+func pageAndCount[T any](load func() (*db.Rows[T], error), count func() (int32, error)) (*db.Rows[T], int32, error) {
+	rows, err := load()
+	if err != nil {
+		return nil, 0, err
+	}
+	total, err := count()
+	return rows, total, err
+}
+
 // searchTerm checks a search argument; "" when there is none.
 func searchTerm(search *string) (string, error) {
 	if search == nil {

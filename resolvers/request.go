@@ -13,9 +13,11 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/realclientip/realclientip-go"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"studio/account"
 	"studio/fault"
+	"studio/transport"
 )
 
 // cookieName is the cookie that holds a browser's session token.
@@ -27,6 +29,8 @@ type request struct {
 	client  account.Client
 	cookies func(*http.Cookie)
 	secure  bool
+	// byCookie is whether the request's own token came as a cookie.
+	byCookie bool
 
 	mu    sync.Mutex
 	token string
@@ -53,8 +57,8 @@ func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, http
 			if strings.EqualFold(scheme, "Bearer") {
 				admitted.token = strings.TrimSpace(token)
 			}
-		} else if cookie, err := httpRequest.Cookie(cookieName); err == nil {
-			admitted.token = cookie.Value
+		} else if cookie, err := httpRequest.Cookie(cookieName); err == nil && !account.IsAPIToken(cookie.Value) {
+			admitted.token, admitted.byCookie = cookie.Value, true
 		}
 		// A WebSocket with a token that opens nothing is refused at once: its client would find
 		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.
@@ -83,12 +87,16 @@ func clientAddress(r *http.Request, trusted []net.IPNet) string {
 	return cmp.Or(forwarded.ClientIP(r.Header, r.RemoteAddr), remote)
 }
 
-// Cookies are set on the response, which only the handler around the transport sees.
+// Cookies are set on the response, which only the handler around the transport sees. A stream's
+// headers are sent before an operation runs, so streams set none.
 type cookiesKey struct{}
 
 func withCookies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		set := func(cookie *http.Cookie) { http.SetCookie(w, cookie) }
+		if transport.Streams(r) {
+			set = func(*http.Cookie) {}
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookiesKey{}, set)))
 	})
 }
@@ -103,6 +111,19 @@ func (r *request) use(token string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.token = token
+	r.setCookie(token)
+}
+
+// renew makes the cookie last as long as the session, which this use has prolonged.
+func (r *request) renew(token string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byCookie && r.token == token {
+		r.setCookie(token)
+	}
+}
+
+func (r *request) setCookie(token string) {
 	cookie := &http.Cookie{
 		Name: cookieName, Value: token, Path: "/", HttpOnly: true, Secure: r.secure, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(account.SessionLifetime.Seconds()),
@@ -114,9 +135,8 @@ func (r *request) use(token string) {
 }
 
 // operation is what one operation of a request knows: its caller, who changes when it signs in or
-// out.
+// out. That happens in root fields of mutations, which run one after the other.
 type operation struct {
-	mu     sync.Mutex
 	caller *account.Caller
 }
 
@@ -124,42 +144,37 @@ type operationKey struct{}
 
 // callerOf is who calls, nil when nobody is signed in.
 func callerOf(ctx context.Context) *account.Caller {
-	op, _ := ctx.Value(operationKey{}).(*operation)
-	if op == nil {
-		return nil
+	if op, known := ctx.Value(operationKey{}).(*operation); known {
+		return op.caller
 	}
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	return op.caller
+	return nil
 }
 
-// actAs makes the rest of the request act as a caller, or as nobody.
+// actAs makes the rest of the operation, and of its request, act as a caller or as nobody.
 func actAs(ctx context.Context, token string, caller *account.Caller) {
 	requestOf(ctx).use(token)
-	op, _ := ctx.Value(operationKey{}).(*operation)
-	op.mu.Lock()
-	defer op.mu.Unlock()
-	op.caller = caller
+	if op, known := ctx.Value(operationKey{}).(*operation); known {
+		op.caller = caller
+	}
 }
 
 // authenticate begins an operation. It runs after the operation was parsed, validated and
 // measured, so that what is refused there reaches no database.
 func (r *Resolvers) authenticate(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	in := requestOf(ctx)
+	in.mu.Lock()
+	token := in.token
+	in.mu.Unlock()
 	op := &operation{}
-	if in := requestOf(ctx); in != nil {
-		in.mu.Lock()
-		token := in.token
-		in.mu.Unlock()
-		if token != "" {
-			caller, err := r.Accounts.Authenticate(ctx, token)
-			if err != nil {
-				return func(ctx context.Context) *graphql.Response {
-					graphql.AddError(ctx, err)
-					return &graphql.Response{}
-				}
-			}
-			op.caller = caller
+	if token != "" {
+		caller, err := r.Accounts.Authenticate(ctx, token)
+		if err != nil {
+			return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
 		}
+		op.caller = caller
+	}
+	if op.caller != nil {
+		in.renew(token)
 	}
 	return next(context.WithValue(ctx, operationKey{}, op))
 }

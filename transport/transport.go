@@ -87,3 +87,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 	}
 }
+
+// Streams tells whether the request asks for a stream or a WebSocket. The headers of the response
+// are then sent before an operation runs, and nothing may be added to them.
+func Streams(r *http.Request) bool {
+	return asksForWebSocket(r) || accepted(r) == typeEventStream
+}
