@@ -14,7 +14,7 @@ run: have-go ## Start the server; ARGS="..." adds options
 
 .PHONY: test
 test: have-go have-c-compiler ## Run all tests, on SQLite and on PostgreSQL
-	CGO_ENABLED=1 db/dbtest/with-postgres go test -race -timeout 20m ./...
+	CGO_ENABLED=1 db/dbtest/with-postgres go test -race -parallel 8 -timeout 20m ./... # tests wait more than they compute
 
 .PHONY: lint
 lint: have-go $(GOLANGCI_LINT) ## Run go vet and golangci-lint

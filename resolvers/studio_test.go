@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/rs/zerolog"
 	"github.com/tidwall/gjson"
 
@@ -64,7 +65,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
 	edge.Organizations = organization.New(s.db, jobs, s.mailbox, s.url)
-	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url)
+	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url, account.WithHashing(cheapHashing))
 	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
@@ -85,6 +86,9 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 
 // loaderWait makes loaders gather whatever a busy machine runs late; see TestStatements.
 const loaderWait = 2 * time.Millisecond
+
+// cheapHashing keeps the memory-hard part from being most of what the tests take.
+var cheapHashing = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 // clock is the time that the server believes in: the real one, and what tests add to it.
 type clock struct {

@@ -1,0 +1,427 @@
+package resolvers_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql/introspection"
+	"github.com/tidwall/gjson"
+
+	"studio/account"
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/event"
+	"studio/fault"
+	"studio/job"
+	"studio/mail"
+	"studio/organization"
+	"studio/resolvers"
+)
+
+// patient is the same server, but with loaders that gather for so long that even a busy machine
+// runs all of a level's fields meanwhile: how many statements there are then depends on the
+// operation alone.
+func (s *studio) patient() *studio {
+	s.Helper()
+	jobs := job.NewQueue(s.db, mail.ErrPermanent)
+	edge := &resolvers.Resolvers{DB: s.db, Events: event.NewHub(s.db), LoaderWait: 500 * time.Millisecond}
+	edge.Organizations = organization.New(s.db, jobs, s.mailbox, s.url)
+	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url)
+	server := httptest.NewServer(edge.Handler(resolvers.HandlerOptions{}))
+	s.Cleanup(server.Close)
+	patient := *s
+	patient.url = server.URL
+	return &patient
+}
+
+// ofRequests are the statements since statements were last taken, but for those that look for jobs.
+func (s *studio) ofRequests() []string {
+	return slices.DeleteFunc(s.statements.take(), func(query string) bool { return strings.Contains(query, `"jobs"`) })
+}
+
+// populate adds organizations that the owner was made an owner of by somebody else, each with a
+// founder and a member of its own.
+func (s *studio) populate(owner *person, organizations int) {
+	s.Helper()
+	ctx := s.Context()
+	viewer, err := s.db.UserByEmail(ctx, owner.email)
+	if err != nil {
+		s.Fatal(err)
+	}
+	now := s.db.Now()
+	err = s.db.InTx(ctx, func(tx *db.DB) error {
+		for i := range organizations {
+			group := &db.Organization{
+				ID: db.NewID(db.OrganizationPrefix), Name: "Group", NameKey: "group", Subdomain: fmt.Sprintf("group%d", i), CreatedAt: now,
+			}
+			if _, err := tx.InsertOrganization(ctx, group); err != nil {
+				return err
+			}
+			var founder *string
+			for _, member := range []*db.User{
+				{ID: db.NewID(db.UserPrefix), Email: fmt.Sprintf("founder%d@example.com", i), CreatedAt: now},
+				{ID: db.NewID(db.UserPrefix), Email: fmt.Sprintf("member%d@example.com", i), CreatedAt: now},
+				viewer,
+			} {
+				if member != viewer {
+					if err := tx.InsertUser(ctx, member); err != nil {
+						return err
+					}
+				}
+				place := &db.Membership{
+					ID: db.NewID(db.MembershipPrefix), OrganizationID: group.ID, Email: member.Email, UserID: &member.ID,
+					Status: db.Accepted, IsOwner: founder == nil || member == viewer, InvitedByID: founder, AcceptedAt: &now,
+				}
+				if founder == nil {
+					founder = &member.ID
+				}
+				if err := tx.InsertMembership(ctx, place); err != nil {
+					return err
+				}
+				if err := event.Record(ctx, tx, group.ID, db.InvitationAccepted, member, place.ID, "Somebody came."); err != nil {
+					return err
+				}
+			}
+			if err := event.Record(ctx, tx, group.ID, db.OrganizationUpdated, viewer, group.ID, "Renamed."); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// table is the first that a statement reads.
+var table = regexp.MustCompile(`FROM "(\w+)"`)
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	const query = `{ viewer { organizations(first: 50, search: "group") { nodes {
+		viewerMembership { user { email } invitedBy { id } }
+		users(first: 5) { totalCount nodes { user { email } organization { name } } }
+		events(first: 3) { totalCount nodes { actor { email } subject { __typename } } }
+		deletionBlockers { code }
+	} } } }`
+	want := []string{
+		"sessions", "users", // who calls
+		"organizations", // the page
+		"memberships",   // the caller's places, for viewerMembership and the guards of all else
+		"memberships",   // the pages of users
+		"memberships",   // how many there are
+		"events",        // the pages of events
+		"events",        // how many there are
+		"users",         // of the caller's places
+		"users",         // of the users and the events, but for those known by now
+		"organizations", // of the users and the events
+		"memberships",   // that events are about
+	}
+	slices.Sort(want)
+	for _, organizations := range []int{1, 50} {
+		t.Run(fmt.Sprintf("%dOrganizations", organizations), func(t *testing.T) {
+			on(t, func(s *studio) {
+				owner := s.patient().signUp("owner")
+				s.populate(owner, organizations)
+				s.settle() // sending the mails of the sign-up also takes statements
+				s.statements.take()
+				a := owner.do(query, nil)
+				statements := s.ofRequests()
+				var got []string
+				for _, statement := range statements {
+					from := table.FindStringSubmatch(statement)
+					if from == nil {
+						s.Fatalf("a statement that reads nothing: %s", statement)
+					}
+					got = append(got, from[1])
+				}
+				slices.Sort(got)
+				if !slices.Equal(got, want) {
+					s.Errorf("the statements read\n%v, want\n%v:\n%s", got, want, strings.Join(statements, "\n"))
+				}
+				a.want("viewer.organizations.nodes.#", fmt.Sprint(organizations))
+				last := fmt.Sprintf("viewer.organizations.nodes.%d.", organizations-1)
+				a.want(last+"users.totalCount", "3")
+				a.want(last+"users.nodes.#.organization.name", `["Group","Group","Group"]`)
+				a.want(last+"events.totalCount", "4")
+				a.want(last+"events.nodes.#.subject.__typename", `["Organization","OrganizationUser","OrganizationUser"]`)
+			})
+		})
+	}
+}
+
+// nested is an operation of some depth.
+func nested(depth int) string {
+	levels := depth - 4
+	return "{ viewer { organizations { nodes {" + strings.Repeat(" viewerMembership { organization {", levels/2) + " id " +
+		strings.Repeat("}}", levels/2) + "} } } }"
+}
+
+// numbered repeats a text that has a place for a number.
+func numbered(times int, format string) string {
+	var text strings.Builder
+	for i := range times {
+		fmt.Fprintf(&text, format, i)
+	}
+	return text.String()
+}
+
+// doubling are fragments of which each spreads the next one twice.
+func doubling(times int) string {
+	return "{ ...F0 }" + numbered(times, " fragment F%[1]d on Query { viewer { id } ...G%[1]d ...G%[1]d }") +
+		strings.Join(func() (links []string) {
+			for i := range times {
+				next := "viewer { id }"
+				if i+1 < times {
+					next = fmt.Sprintf("...F%d", i+1)
+				}
+				links = append(links, fmt.Sprintf(" fragment G%d on Query { %s }", i, next))
+			}
+			return links
+		}(), "")
+}
+
+// in is a person whose failures are those of a subtest.
+func (p *person) in(t *testing.T) *person {
+	within := *p.studio
+	within.T = t
+	return &person{studio: &within, email: p.email, token: p.token}
+}
+
+func (p *person) postJSON(body string) *answer {
+	p.Helper()
+	return p.post(http.Header{"Content-Type": {"application/json"}}, body)
+}
+
+func TestLimits(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		s.settle()
+		for _, test := range []struct {
+			name   string
+			send   func(p *person) *answer
+			status int
+			code   fault.Code
+		}{
+			{"Depth", func(p *person) *answer { return p.send(nested(100), nil) }, 200, fault.QueryTooComplex},
+			{"Aliases", func(p *person) *answer { return p.send("{"+numbered(1000, " a%d: __typename")+"}", nil) }, 200, fault.QueryTooComplex},
+			{"Directives", func(p *person) *answer {
+				return p.send("{ __typename"+strings.Repeat(" @include(if: true)", 1000)+" }", nil)
+			}, 200, fault.QueryTooComplex},
+			{"DirectivesOfManyFields", func(p *person) *answer {
+				return p.send("{"+strings.Repeat(" __typename @include(if: true)", 101)+"}", nil)
+			}, 200, fault.QueryTooComplex},
+			{"Fields", func(p *person) *answer { return p.send("{"+strings.Repeat(" __typename", 1001)+"}", nil) }, 200, fault.QueryTooComplex},
+			{"Fragments", func(p *person) *answer { return p.send(doubling(60), nil) }, 200, fault.QueryTooComplex},
+			{"Tokens", func(p *person) *answer { return p.send("{"+strings.Repeat(" __typename", 5000)+"}", nil) }, 200, fault.QueryTooComplex},
+			{"Complexity", func(p *person) *answer {
+				return p.send(`{ viewer { organizations(first: 100) { nodes { users(first: 50) { nodes { id } } } } } }`, nil)
+			}, 200, fault.QueryTooComplex},
+			{"Batch", func(p *person) *answer {
+				return p.postJSON("[" + strings.TrimSuffix(strings.Repeat(`{"query":"{ viewer { id } }"},`, 11), ",") + "]")
+			}, 400, fault.QueryTooComplex},
+			{"Body", func(p *person) *answer { return p.postJSON(`{"query":"{ viewer { id } } #` + long(1<<20) + `"}`) }, 413, fault.BadRequest},
+			{"Defer", func(p *person) *answer { return p.send(`{ ... @defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
+			{"SpacedDefer", func(p *person) *answer { return p.send(`{ ... @ defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
+			{"NotGraphQL", func(p *person) *answer { return p.send(`{`, nil) }, 200, fault.ParseFailed},
+			{"NotJSON", func(p *person) *answer { return p.postJSON(`{`) }, 400, fault.BadRequest},
+			{"NoOperation", func(p *person) *answer { return p.send(``, nil) }, 200, fault.ValidationFailed},
+			{"MissingVariable", func(p *person) *answer { return p.send(`query($id: ID!) { node(id: $id) { id } }`, nil) }, 200, fault.ValidationFailed},
+		} {
+			s.Run(test.name, func(t *testing.T) {
+				s.statements.take()
+				a := test.send(owner.in(t))
+				if sent := s.ofRequests(); len(sent) > 0 {
+					t.Errorf("statements were sent: %v", sent)
+				}
+				if a.status != test.status {
+					t.Errorf("got the status %d, want %d", a.status, test.status)
+				}
+				a.check(test.code, "")
+				for _, one := range gjson.Get(a.body, "errors").Array() {
+					if one.Get("extensions.code").String() == "" {
+						t.Errorf("an error without a code: %s", one)
+					}
+				}
+			})
+		}
+	})
+}
+
+func TestWithinLimits(t *testing.T) {
+	t.Parallel()
+	for name, operation := range map[string]string{
+		"GraphiQL":   introspection.NewQuery(introspection.QueryOptions{OneOf: true}),
+		"Depth":      nested(20),
+		"Aliases":    "{" + numbered(100, " a%d: __typename") + "}",
+		"Directives": "{" + strings.Repeat(" __typename @include(if: true)", 100) + "}",
+		"Fields":     "{" + strings.Repeat(" __typename", 1000) + "}",
+		"Complexity": `{ viewer { organizations(first: 100) { nodes { users(first: 48) { nodes { id } } } } } }`,
+		// What is data, or a name that an operation gives, is no directive.
+		"DeferInText": `{ subdomainAvailability(subdomain: "@defer") { reason } } # @stream`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(s *studio) { s.nobody().do(operation, nil) })
+		})
+	}
+	t.Run("Batch", func(t *testing.T) {
+		on(t, func(s *studio) {
+			body := "[" + strings.TrimSuffix(strings.Repeat(`{"query":"{ __typename }"},`, 10), ",") + "]"
+			a := s.nobody().postJSON(body)
+			if got := gjson.Get(a.body, "#.data.__typename").Raw; got != "["+strings.TrimSuffix(strings.Repeat(`"Query",`, 10), ",")+"]" {
+				s.Errorf("got %s", a.body)
+			}
+		})
+	})
+}
+
+func TestNoSuggestions(t *testing.T) {
+	on(t, func(s *studio) {
+		for name, test := range map[string]struct {
+			operation string
+			variables vars
+		}{
+			"Field":           {operation: `{ viewe { id } }`},
+			"NestedField":     {operation: `{ viewer { organization { id } } }`},
+			"Argument":        {operation: `{ subdomainAvailability(subdomai: "x") { available } }`},
+			"EnumValue":       {operation: `{ viewer { organizations(orderBy: { field: NAM, direction: ASC }) { totalCount } } }`},
+			"EnumVariable":    {operation: `query($o: OrganizationOrder) { viewer { organizations(orderBy: $o) { totalCount } } }`, variables: vars{"o": vars{"field": "NAM", "direction": "ASC"}}},
+			"Type":            {operation: `{ ... on Quer { viewer { id } } }`},
+			"VariableType":    {operation: `query($id: I) { node(id: $id) { id } }`},
+			"InputField":      {operation: `mutation { signIn(input: { emai: "x", password: "x" }) { token } }`},
+			"VariableOfInput": {operation: `mutation($i: SignInInput!) { signIn(input: $i) { token } }`, variables: vars{"i": vars{"emai": "x", "email": "x", "password": "x"}}},
+			"Directive":       {operation: `{ __typename @skp(if: true) }`},
+		} {
+			s.Run(name, func(t *testing.T) {
+				a := s.nobody().in(t).send(test.operation, test.variables)
+				a.check(fault.ValidationFailed, gjson.Get(a.body, "errors.0.extensions.field").String())
+				if strings.Contains(a.body, "Did you mean") {
+					t.Errorf("got a suggestion: %s", a.body)
+				}
+			})
+		}
+	})
+}
+
+func TestPersistedQueries(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		send := func(query, text string) *answer {
+			hash := sha256.Sum256([]byte(text))
+			request := vars{"extensions": vars{"persistedQuery": vars{"version": 1, "sha256Hash": hex.EncodeToString(hash[:])}}}
+			if query != "" {
+				request["query"] = query
+			}
+			body, err := json.Marshal(request)
+			if err != nil {
+				s.Fatal(err)
+			}
+			return owner.postJSON(string(body))
+		}
+		unknown := send("", whoAmI)
+		unknown.check(fault.PersistedQueryNotFound, "")
+		if got := gjson.Get(unknown.body, "errors.0.message").String(); got != "PersistedQueryNotFound" {
+			s.Errorf("clients look for another message than %q", got)
+		}
+		send(whoAmI, "another text").check(fault.BadRequest, "")
+		for _, query := range []string{whoAmI, ""} {
+			send(query, whoAmI).want("viewer.user.email", `"owner@example.com"`)
+		}
+	})
+}
+
+// internals is what must not be told to callers.
+var internals = regexp.MustCompile(`(?i)sql|table|relation|column|driver|dial|refused|127\.0|api_tokens|panic`)
+
+func TestInternal(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		if _, err := s.db.Pool().ExecContext(s.Context(), "DROP TABLE api_tokens"); err != nil {
+			s.Fatal(err)
+		}
+		a := owner.refused(fault.Internal, "", listAPITokens, nil)
+		message := gjson.Get(a.body, "errors.0.message").String()
+		if !regexp.MustCompile(`the ID \w+ `).MatchString(message) || internals.MatchString(message) {
+			s.Errorf("got %s", a.body)
+		}
+	})
+}
+
+func TestDatabaseGone(t *testing.T) {
+	t.Parallel()
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		address, err := url.Parse(dbtest.Postgres(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := newLink(t, address.Host)
+		address.Host = link.Addr().String()
+		s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address.String(), options...) }, &clock{})
+		owner := s.signUp("owner")
+		s.settle()
+		link.cut()
+		a := owner.refused(fault.Unavailable, "", whoAmI, nil)
+		if internals.MatchString(gjson.Get(a.body, "errors.0.message").String()) {
+			t.Errorf("got %s", a.body)
+		}
+	})
+}
+
+// link passes on what is sent to a server, until it is cut.
+type link struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newLink(t *testing.T, to string) *link {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{Listener: listener}
+	t.Cleanup(l.cut)
+	go func() {
+		for {
+			here, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			there, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = here.Close()
+				return
+			}
+			l.mu.Lock()
+			l.conns = append(l.conns, here, there)
+			l.mu.Unlock()
+			go func() { _, _ = io.Copy(here, there) }()
+			go func() { _, _ = io.Copy(there, here) }()
+		}
+	}()
+	return l
+}
+
+func (l *link) cut() {
+	_ = l.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, conn := range l.conns {
+		_ = conn.Close()
+	}
+}
