@@ -523,7 +523,7 @@ func TestRequestSnapshot(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")
 			home := owner.home()
-			owner.refused(fault.Unauthenticated, "input.organizationId", `mutation($org: ID!) {
+			owner.refused(fault.Unauthenticated, "", `mutation($org: ID!) {
 				signOut { signedOut }
 				updateOrganization(input: { organizationId: $org, name: "after" }) { organization { name } }
 			}`, vars{"org": home})

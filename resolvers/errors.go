@@ -32,7 +32,7 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	shown.Path = path
 
 	problem := explain(ctx, err, found, input)
-	if problem.Field == "" {
+	if problem.Field == "" && problem.Code != fault.Unauthenticated { // which no value could mend
 		problem = problem.On(input)
 	}
 	shown.Message, shown.Extensions = problem.Message, problem.Extensions()

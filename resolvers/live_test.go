@@ -709,8 +709,8 @@ func TestSubscriptionRefused(t *testing.T) {
 		live(t, func(s *studio, follow follow) {
 			owner, guest := s.signUp("owner"), s.verified("guest")
 			home := owner.home()
-			for query, field := range map[string]string{followEvents: "organizationId", followAccepted: "organizationId", followReceived: ""} {
-				follow(s.nobody(), query, vars{"org": home}).ends(fault.Unauthenticated, field)
+			for _, query := range []string{followEvents, followAccepted, followReceived} {
+				follow(s.nobody(), query, vars{"org": home}).ends(fault.Unauthenticated, "")
 			}
 			invitation := owner.invite(home, guest.email)
 			follow(guest, followEvents, vars{"org": home}).ends(fault.NotFound, "organizationId")

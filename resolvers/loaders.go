@@ -19,8 +19,8 @@ import (
 // time that a response takes.
 const defaultWait = time.Millisecond
 
-// batchCapacity bounds how much one statement reads.
-const batchCapacity = 500
+// batchCapacity bounds how much one statement reads; SQLite takes unions of at most 500 parts.
+const batchCapacity = 200
 
 // loaders live for one response: later ones must see what has changed meanwhile.
 type loaders struct {
