@@ -365,6 +365,7 @@ func TestDeleteOrganization(t *testing.T) {
 			}{
 				{owner, "", fault.ConfirmationMismatch, "input.confirmName"},
 				{owner, "acme", fault.ConfirmationMismatch, "input.confirmName"},
+				{owner, "Acme ", fault.ConfirmationMismatch, "input.confirmName"},
 				{owner, "Acme2", fault.ConfirmationMismatch, "input.confirmName"},
 				{owner, "DELETE", fault.ConfirmationMismatch, "input.confirmName"},
 				{member, "Acme", fault.Forbidden, "input.organizationId"},

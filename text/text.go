@@ -45,10 +45,10 @@ func Name(field, value string, limit int) (string, error) {
 // visible tells letters and signs from spaces and from what only joins or parts others.
 func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
-// Confirmation prepares a typed confirmation for comparison with a stored name. It refuses
-// nothing: what is not the name is told by the comparison.
+// Confirmation prepares a typed confirmation for comparison with a stored name, however the
+// keyboard composes letters. It refuses nothing: what is not the name is told by the comparison.
 func Confirmation(value string) string {
-	return strings.TrimSpace(norm.NFC.String(value))
+	return norm.NFC.String(value)
 }
 
 // domain is the part after the @ that HTML's input of type email accepts, with at least one dot,

@@ -71,7 +71,7 @@ func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, value, want string }{
 		{"Exact", "Jane's", "Jane's"},
-		{"Trimmed", " Jane's\n", "Jane's"},
+		{"SpacesStay", " Jane's\n", " Jane's\n"},
 		{"Composed", "Zoe\u0308", "Zo\u00eb"},
 		{"CaseStays", "JANE's", "JANE's"},
 		{"Empty", "", ""},
