@@ -73,7 +73,7 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
-func TestMailbox_JSON(t *testing.T) {
+func TestMailboxJSON(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
 	if w := get(b.JSON(), "GET", "127.0.0.1:50000", "localhost"); w.Body.String() != "[]\n" {
@@ -96,7 +96,7 @@ func TestMailbox_JSON(t *testing.T) {
 	}
 }
 
-func TestMailbox_Full(t *testing.T) {
+func TestMailboxFull(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
 	for i := range mailboxSize + 2 {
@@ -110,7 +110,7 @@ func TestMailbox_Full(t *testing.T) {
 	}
 }
 
-func TestMailbox_Concurrent(t *testing.T) {
+func TestMailboxConcurrent(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
 	var senders sync.WaitGroup
@@ -126,7 +126,7 @@ func TestMailbox_Concurrent(t *testing.T) {
 	}
 }
 
-func TestMailbox_Page(t *testing.T) {
+func TestMailboxPage(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
 	contains(t, get(b.Page(), "GET", "127.0.0.1:50000", "localhost").Body.String(), "No mails yet.")

@@ -38,7 +38,7 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
-func TestParseServer_Errors(t *testing.T) {
+func TestParseServerErrors(t *testing.T) {
 	t.Parallel()
 	for name, bad := range map[string]struct{ address, want string }{
 		"Empty":                {"", "want smtp://"},

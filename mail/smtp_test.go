@@ -180,7 +180,7 @@ func message() Message {
 	return Message{ID: "job_1", To: "jo@example.com", Subject: "Hello", Text: "text", HTML: "<p>html</p>"}
 }
 
-func TestSMTP_Content(t *testing.T) {
+func TestSMTPContent(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]Message{
 		"Plain":    message(),
@@ -312,7 +312,7 @@ func TestSMTP(t *testing.T) {
 	}
 }
 
-func TestSMTP_TLS(t *testing.T) {
+func TestSMTPTLS(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		url                string
@@ -377,7 +377,7 @@ func checkFailure(t *testing.T, err error, want string) {
 	}
 }
 
-func TestSMTP_Down(t *testing.T) {
+func TestSMTPDown(t *testing.T) {
 	t.Parallel()
 	listener := listen(t)
 	_ = listener.Close()
@@ -385,7 +385,7 @@ func TestSMTP_Down(t *testing.T) {
 	checkFailure(t, err, "connection refused")
 }
 
-func TestSMTP_Hangs(t *testing.T) {
+func TestSMTPHangs(t *testing.T) {
 	t.Parallel()
 	// Each server answers up to a point and is then silent for as long as the client stays.
 	for name, answers := range map[string][]string{

@@ -48,7 +48,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-func TestTemplates_Expiry(t *testing.T) {
+func TestTemplatesExpiry(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Invitation", "Welcome"} {
 		t.Run(name, func(t *testing.T) {
@@ -60,13 +60,13 @@ func TestTemplates_Expiry(t *testing.T) {
 	}
 }
 
-func TestTemplates_NoName(t *testing.T) {
+func TestTemplatesNoName(t *testing.T) {
 	t.Parallel()
 	contains(t, Verification("jo@example.com", "", testLink).Text, "Hello,\n")
 	contains(t, PasswordReset("jo@example.com", "\r\n", testLink).HTML, "Hello,<")
 }
 
-func TestTemplates_Names(t *testing.T) {
+func TestTemplatesNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]struct{ given, text, html string }{
 		"Script":    {"<script>alert(1)</script>", "<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"},

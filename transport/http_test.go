@@ -135,7 +135,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-func TestPost_Headers(t *testing.T) {
+func TestPostHeaders(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, nil)
 	for _, test := range []struct{ request, header, want string }{
@@ -150,7 +150,7 @@ func TestPost_Headers(t *testing.T) {
 	}
 }
 
-func TestPost_NoDataBeforeExecution(t *testing.T) {
+func TestPostNoDataBeforeExecution(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, nil)
 	for query, present := range map[string]bool{"{": false, "{nope}": false, "{panics}": false, "{broken}": true} {

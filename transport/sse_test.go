@@ -49,7 +49,7 @@ func TestSSE(t *testing.T) {
 	}
 }
 
-func TestSSE_Get(t *testing.T) {
+func TestSSEGet(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, nil)
 	query := "?query=" + url.QueryEscape("subscription{count(to:1)}")
@@ -61,7 +61,7 @@ func TestSSE_Get(t *testing.T) {
 	}
 }
 
-func TestSSE_Refused(t *testing.T) {
+func TestSSERefused(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, nil)
 	send(t, server, "POST", "", "{", sendsJSON, acceptsEvents).expect(t, 400, "BAD_REQUEST")
@@ -103,13 +103,13 @@ func expectLines(t *testing.T, events *bufio.Reader, lines ...string) {
 	}
 }
 
-func TestSSE_KeepAlive(t *testing.T) {
+func TestSSEKeepAlive(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
 	expectLines(t, stream(t.Context(), t, server, "subscription{wait}"), ":", ":", ":")
 }
 
-func TestSSE_CallerGone(t *testing.T) {
+func TestSSECallerGone(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -119,7 +119,7 @@ func TestSSE_CallerGone(t *testing.T) {
 	arrives(t, schema.cancelled, "cancellation")
 }
 
-func TestSSE_CallerDoesNotRead(t *testing.T) {
+func TestSSECallerDoesNotRead(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) { h.WriteTimeout = 250 * time.Millisecond })
 	ended := served(server)
@@ -127,7 +127,7 @@ func TestSSE_CallerDoesNotRead(t *testing.T) {
 	arrives(t, ended, "end of the stream")
 }
 
-func TestSSE_Draining(t *testing.T) {
+func TestSSEDraining(t *testing.T) {
 	t.Parallel()
 	draining := make(chan struct{})
 	schema, server := serve(t, func(h *Handler) { h.Draining = draining })

@@ -143,7 +143,7 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-func TestWebSocket_Close(t *testing.T) {
+func TestWebSocketClose(t *testing.T) {
 	t.Parallel()
 	const wait = `{"id":"1","type":"subscribe","payload":{"query":"subscription{wait}"}}`
 	for name, test := range map[string]struct {
@@ -188,7 +188,7 @@ func TestWebSocket_Close(t *testing.T) {
 	}
 }
 
-func TestWebSocket_Caller(t *testing.T) {
+func TestWebSocketCaller(t *testing.T) {
 	t.Parallel()
 	const token = `{"type":"connection_init","payload":{"Authorization":"Bearer ada"}}`
 	for name, test := range map[string]struct {
@@ -222,7 +222,7 @@ func TestWebSocket_Caller(t *testing.T) {
 	})
 }
 
-func TestWebSocket_Handshake(t *testing.T) {
+func TestWebSocketHandshake(t *testing.T) {
 	t.Parallel()
 	const version, key = "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 	for name, test := range map[string]struct {
@@ -256,7 +256,7 @@ func TestWebSocket_Handshake(t *testing.T) {
 	})
 }
 
-func TestWebSocket_Complete(t *testing.T) {
+func TestWebSocketComplete(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, nil)
 	c := open(t, server)
@@ -269,7 +269,7 @@ func TestWebSocket_Complete(t *testing.T) {
 	c.expect(`{"id":"1","type":"complete"}`)
 }
 
-func TestWebSocket_ManyAtOnce(t *testing.T) {
+func TestWebSocketManyAtOnce(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, func(h *Handler) { h.MaxOperations = 2 })
 	c := open(t, server)
@@ -286,7 +286,7 @@ func TestWebSocket_ManyAtOnce(t *testing.T) {
 	c.expect(`{"id":"3","type":"next","payload":{"data":{"__typename":"Query"}}}`)
 }
 
-func TestWebSocket_ClientGone(t *testing.T) {
+func TestWebSocketClientGone(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, nil)
 	c := open(t, server)
@@ -296,7 +296,7 @@ func TestWebSocket_ClientGone(t *testing.T) {
 	arrives(t, schema.cancelled, "cancellation")
 }
 
-func TestWebSocket_ClientDoesNotPong(t *testing.T) {
+func TestWebSocketClientDoesNotPong(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) {
 		h.KeepAlive, h.WriteTimeout, h.InitTimeout = 20*time.Millisecond, 20*time.Millisecond, time.Hour
@@ -307,7 +307,7 @@ func TestWebSocket_ClientDoesNotPong(t *testing.T) {
 	arrives(t, ended, "end of the connection")
 }
 
-func TestWebSocket_ClientDoesNotRead(t *testing.T) {
+func TestWebSocketClientDoesNotRead(t *testing.T) {
 	t.Parallel()
 	schema, server := serve(t, func(h *Handler) { h.WriteTimeout = 250 * time.Millisecond })
 	c := open(t, server)
@@ -317,7 +317,7 @@ func TestWebSocket_ClientDoesNotRead(t *testing.T) {
 	arrives(t, schema.cancelled, "cancellation")
 }
 
-func TestWebSocket_Draining(t *testing.T) {
+func TestWebSocketDraining(t *testing.T) {
 	t.Parallel()
 	draining := make(chan struct{})
 	schema, server := serve(t, func(h *Handler) { h.Draining = draining })
