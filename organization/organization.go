@@ -134,9 +134,10 @@ type Blocker struct {
 	Message string
 }
 
-// DeletionBlockers tells beforehand what Delete would refuse, apart from what it is given. Nothing
-// that an organization holds so far keeps it from being deleted.
-func (o *Organizations) DeletionBlockers(context.Context, string) ([]*Blocker, error) {
+// DeletionBlockers is what an organization holds that must be gone before it can be deleted. Delete
+// asks under the lock, and the schema's field beforehand. Users and invitations are no hindrance,
+// and an organization holds nothing else.
+func (o *Organizations) DeletionBlockers(context.Context, *db.DB, string) ([]*Blocker, error) {
 	return []*Blocker{}, nil
 }
 
@@ -150,6 +151,13 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 		}
 		if err := confirm(confirmName, deleted.Name); err != nil {
 			return err
+		}
+		blockers, err := o.DeletionBlockers(ctx, tx, organizationID)
+		if err != nil {
+			return err
+		}
+		if len(blockers) > 0 {
+			return fault.New(blockers[0].Code, "%s", blockers[0].Message)
 		}
 		summary := fmt.Sprintf("%s deleted the organization %s.", actor.Name(), deleted.Name)
 		if err := event.Record(ctx, tx, organizationID, db.OrganizationDeleted, actor, organizationID, summary); err != nil {

@@ -101,7 +101,7 @@ func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller
 }
 
 func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
-	return r.Organizations.DeletionBlockers(ctx, o.ID)
+	return r.Organizations.DeletionBlockers(ctx, r.DB, o.ID)
 }
 
 func (r mutations) CreateOrganization(ctx context.Context, input graph.CreateOrganizationInput) (*graph.CreateOrganizationPayload, error) {
