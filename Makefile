@@ -46,7 +46,7 @@ check-generated: have-go ## Fail when the generated code is not up to date
 
 .PHONY: build
 build: have-go ## Build the server as ./studio
-	go build -trimpath -o studio .
+	go build -trimpath -ldflags "-X main.version=$$(git describe --tags --always --dirty)" -o studio .
 
 .PHONY: clean
 clean: ## Remove what was built, but no database

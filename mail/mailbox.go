@@ -84,7 +84,7 @@ func local(show func(http.ResponseWriter) error) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
-		case !fromLoopback(r), !byAddress(r):
+		case !fromLoopback(r), !byAddress(r), forwarded(r):
 			http.NotFound(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
@@ -99,6 +99,11 @@ func local(show func(http.ResponseWriter) error) http.Handler {
 func fromLoopback(r *http.Request) bool {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && client.Addr().Unmap().IsLoopback()
+}
+
+// forwarded tells whether a proxy on this machine passes on what somebody elsewhere asks.
+func forwarded(r *http.Request) bool {
+	return r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Via") != ""
 }
 
 // byAddress tells whether the client asked for an IP address or localhost. Any other name may be one

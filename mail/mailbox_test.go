@@ -21,6 +21,25 @@ func get(handler http.Handler, method, client, host string) *httptest.ResponseRe
 	return w
 }
 
+func TestMailboxBehindProxy(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "Via"} {
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			for _, handler := range []http.Handler{NewMailbox(clock).Page(), NewMailbox(clock).JSON()} {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.RemoteAddr, r.Host = "127.0.0.1:50000", "127.0.0.1:8080"
+				r.Header.Set(header, "for=192.0.2.7")
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				if w.Code != http.StatusNotFound {
+					t.Errorf("got %d", w.Code)
+				}
+			}
+		})
+	}
+}
+
 func read(t *testing.T, b *Mailbox) []delivered {
 	t.Helper()
 	w := get(b.JSON(), "GET", "127.0.0.1:50000", "localhost:8080")
