@@ -27,7 +27,7 @@ func TestMailboxBehindProxy(t *testing.T) {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
 			for _, handler := range []http.Handler{NewMailbox(clock).Page(), NewMailbox(clock).JSON()} {
-				r := httptest.NewRequest("GET", "/", nil)
+				r := httptest.NewRequest(http.MethodGet, "/", nil)
 				r.RemoteAddr, r.Host = "127.0.0.1:50000", "127.0.0.1:8080"
 				r.Header.Set(header, "for=192.0.2.7")
 				w := httptest.NewRecorder()
