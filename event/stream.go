@@ -178,8 +178,11 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 	}
 }
 
-// Invitations sends each invitation to the caller's verified address from now on.
+// Invitations sends each invitation to the caller's verified address from now on. EMAIL_UNVERIFIED.
 func (h *Hub) Invitations(ctx context.Context, caller Caller) (*Stream[*db.Membership], error) {
+	if caller.User.EmailVerifiedAt == nil {
+		return nil, fault.New(fault.EmailUnverified, "Verify your email address first: somebody else may own it.")
+	}
 	i := &inbox{subscription: newSubscription[*db.Membership](caller)}
 	open, err := h.db.OpenInvitations(ctx, caller.User)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"studio/db"
 	"studio/fault"
 	"studio/text"
 )
@@ -56,6 +57,15 @@ func (o *Organizations) Availability(ctx context.Context, subdomain string) (str
 		return subdomain, SubdomainTaken, nil
 	}
 	return subdomain, "", err
+}
+
+// BySubdomain returns the organization of a subdomain, whoever asks. db.ErrNotFound.
+func (o *Organizations) BySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
+	subdomain = normalizeSubdomain(subdomain)
+	if unavailable(subdomain) == SubdomainInvalid {
+		return nil, db.ErrNotFound
+	}
+	return o.db.OrganizationBySubdomain(ctx, subdomain)
 }
 
 func normalizeSubdomain(subdomain string) string {

@@ -16,7 +16,7 @@ import (
 
 const (
 	maxTokens     = 5_000  // of a document
-	maxDepth      = 20     // the introspection query of GraphiQL is 13 deep
+	maxDepth      = 20     // the introspection query of graphql-js 16 is 15 deep
 	maxFields     = 1_000  // with fragments written out
 	maxAliases    = 100    // with fragments written out
 	maxDirectives = 100    // with fragments written out

@@ -20,14 +20,12 @@ import (
 	"github.com/99designs/gqlgen/graphql/introspection"
 	"github.com/tidwall/gjson"
 
-	"studio/account"
 	"studio/db"
 	"studio/db/dbtest"
 	"studio/event"
 	"studio/fault"
 	"studio/job"
 	"studio/mail"
-	"studio/organization"
 	"studio/resolvers"
 )
 
@@ -36,10 +34,7 @@ import (
 // operation alone.
 func (s *studio) patient() *studio {
 	s.Helper()
-	jobs := job.NewQueue(s.db, mail.ErrPermanent)
-	edge := &resolvers.Resolvers{DB: s.db, Events: event.NewHub(s.db), LoaderWait: 500 * time.Millisecond}
-	edge.Organizations = organization.New(s.db, jobs, s.mailbox, s.url)
-	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url)
+	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), 500*time.Millisecond)
 	server := httptest.NewServer(edge.Handler(resolvers.HandlerOptions{}))
 	s.Cleanup(server.Close)
 	patient := *s

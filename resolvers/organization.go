@@ -5,7 +5,6 @@ package resolvers
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"studio/account"
 	"studio/db"
@@ -30,11 +29,7 @@ func (r *Resolvers) visibleOrganization(ctx context.Context, id string) (*db.Org
 }
 
 func (r queries) OrganizationBySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
-	subdomain = strings.ToLower(strings.TrimSpace(subdomain))
-	if strings.ContainsRune(subdomain, 0) {
-		return nil, nil
-	}
-	found, err := r.DB.OrganizationBySubdomain(ctx, subdomain)
+	found, err := r.Organizations.BySubdomain(ctx, subdomain)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
 	}

@@ -61,12 +61,9 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
 	ctx, cancel := context.WithCancel(log.WithContext(context.Background()))
 	draining := make(chan struct{})
-	edge := &resolvers.Resolvers{DB: s.db, Events: events, LoaderWait: loaderWait}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
-	edge.Organizations = organization.New(s.db, jobs, s.mailbox, s.url)
-	edge.Accounts = account.New(s.db, jobs, s.mailbox, edge.Organizations, s.url, account.WithHashing(cheapHashing))
-	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	handler := s.edge(jobs, events, loaderWait).Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
@@ -82,6 +79,18 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 		background.Wait()
 	})
 	return s
+}
+
+// edge wires the resolvers.
+func (s *studio) edge(jobs *job.Queue, events *event.Hub, wait time.Duration) *resolvers.Resolvers {
+	organizations := organization.New(s.db, jobs, s.mailbox, s.url)
+	return &resolvers.Resolvers{
+		DB:            s.db,
+		Accounts:      account.New(s.db, jobs, s.mailbox, organizations, s.url, account.WithHashing(cheapHashing)),
+		Organizations: organizations,
+		Events:        events,
+		LoaderWait:    wait,
+	}
 }
 
 // loaderWait makes loaders gather whatever a busy machine runs late; see TestStatements.
