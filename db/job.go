@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -15,13 +16,17 @@ type Job struct {
 	ID      string `bun:"id,pk"`
 	Kind    string `bun:"kind"`
 	Payload string `bun:"payload"`
-	// RunAt is when the job is due. Claiming a job moves it ahead, so that the job comes back if
-	// the process that claimed it is gone.
-	RunAt     time.Time  `bun:"run_at"`
-	Attempts  int        `bun:"attempts"`
-	LastError *string    `bun:"last_error"`
-	FailedAt  *time.Time `bun:"failed_at"`
-	CreatedAt time.Time  `bun:"created_at"`
+	// Lane, if set, names what only one job at a time may work on.
+	Lane *string `bun:"lane"`
+	// RunAt is when the job is due.
+	RunAt time.Time `bun:"run_at"`
+	// LeasedUntil is set while a process does the job. When it has passed, that process is gone and
+	// the job is anybody's again; until somebody takes it up, it keeps its lane.
+	LeasedUntil *time.Time `bun:"leased_until"`
+	Attempts    int        `bun:"attempts"`
+	LastError   *string    `bun:"last_error"`
+	FailedAt    *time.Time `bun:"failed_at"`
+	CreatedAt   time.Time  `bun:"created_at"`
 }
 
 // InsertJob adds a job.
@@ -30,19 +35,70 @@ func (d *DB) InsertJob(ctx context.Context, job *Job) error {
 	return mapError(err)
 }
 
-// ClaimJobs takes up to limit jobs that were due at the given time, and nobody else gets them
-// until the lease is over.
+// ClaimJobs takes up to limit jobs that were due at the given time, of each lane one, and nobody else
+// gets them until the lease is over.
 func (d *DB) ClaimJobs(ctx context.Context, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
 	next := d.bun.NewSelect().Model((*Job)(nil)).Column("id").
-		Where("failed_at IS NULL").Where("run_at <= ?", due).OrderExpr("run_at, id").Limit(int64(limit))
+		Where("failed_at IS NULL").Where("run_at <= ?", due).
+		Where("leased_until IS NULL OR leased_until <= ?", d.Now()).
+		Where(`lane IS NULL OR leased_until IS NOT NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
+			WHERE other.lane = j.lane AND other.id <> j.id AND (other.leased_until IS NOT NULL
+			OR other.failed_at IS NULL AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id)))`, due).
+		OrderExpr("run_at, id").Limit(int64(limit))
 	if d.isPostgres() {
 		next = next.For("UPDATE SKIP LOCKED")
 	}
 	jobs := []*Job{}
-	err := d.bun.NewUpdate().Model((*Job)(nil)).
-		Set("run_at = ?", d.Now().Add(lease)).Set("attempts = attempts + 1").
-		Where("id IN (?)", next).Returning("*").Scan(ctx, &jobs)
-	return jobs, mapError(err)
+	err := d.claim(lease).Where("id IN (?)", next).Returning("*").Scan(ctx, &jobs)
+	if err = mapError(err); errors.Is(err, ErrDuplicate) {
+		return nil, nil // another process took a lane at the same moment
+	}
+	return jobs, err
+}
+
+// ClaimJob takes one job, due or not; nil while its lane is taken, ErrNotFound when it is done or in
+// other hands.
+func (d *DB) ClaimJob(ctx context.Context, id string, lease time.Duration) (*Job, error) {
+	jobs := []*Job{}
+	err := d.claim(lease).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
+		Where(`lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
+			WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)`).
+		Returning("*").Scan(ctx, &jobs)
+	if err = mapError(err); errors.Is(err, ErrDuplicate) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(jobs) > 0 {
+		return jobs[0], nil
+	}
+	waits, err := d.bun.NewSelect().Model((*Job)(nil)).
+		Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").Exists(ctx)
+	if err == nil && !waits {
+		return nil, ErrNotFound
+	}
+	return nil, mapError(err)
+}
+
+func (d *DB) claim(lease time.Duration) *bun.UpdateQuery {
+	return d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now().Add(lease)).Set("attempts = attempts + 1")
+}
+
+// ProlongLease keeps a claimed job for longer.
+func (d *DB) ProlongLease(ctx context.Context, id string, lease time.Duration) error {
+	return mustChange(d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now().Add(lease)).Where("id = ?", id).Exec(ctx))
+}
+
+// ReleaseJobs gives back, when a server starts on SQLite, what the one before it was doing when it
+// ended: there is no other process that could be doing it. On PostgreSQL there may be, and leases
+// run out.
+func (d *DB) ReleaseJobs(ctx context.Context) error {
+	if d.isPostgres() {
+		return nil
+	}
+	_, err := d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now()).Where("leased_until > ?", d.Now()).Exec(ctx)
+	return mapError(err)
 }
 
 // DeleteJob removes a job that is done.
@@ -51,8 +107,9 @@ func (d *DB) DeleteJob(ctx context.Context, id string) error {
 	return mapError(err)
 }
 
-// UpdateJob stores how an attempt went wrong and when the next one is due, if any.
+// UpdateJob stores how an attempt went wrong and when the next one is due, if any, and gives the lane
+// free.
 func (d *DB) UpdateJob(ctx context.Context, job *Job) error {
-	_, err := d.bun.NewUpdate().Model(job).Column("run_at", "last_error", "failed_at").WherePK().Exec(ctx)
+	_, err := d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().Exec(ctx)
 	return mapError(err)
 }

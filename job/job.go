@@ -15,13 +15,19 @@ import (
 	"github.com/rs/zerolog"
 
 	"studio/db"
+	"studio/fault"
 )
 
 const (
 	// workers is how many jobs run at once in a process.
 	workers = 4
-	// lease is how long a claimed job stays with its process; each job must be done by then.
-	lease = 2 * time.Minute
+	// lease is how long a claimed job stays with a process that is gone. One that lives prolongs it.
+	lease = 15 * time.Second
+	// timeLimit is how long an attempt at a job may take.
+	timeLimit = 2 * time.Minute
+	// patience is how long Do waits for its turn, and foregroundGrace how long a job is left to Do.
+	patience        = 20 * time.Second
+	foregroundGrace = 30 * time.Second
 	// pollInterval is how often a process looks for jobs that nobody woke it for.
 	pollInterval = time.Second
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
@@ -33,6 +39,8 @@ const (
 
 // Handler does a job. The payload is what Enqueue was given, as JSON.
 type Handler struct {
+	// Do returns nil when the job is done, and a fault when it is over because it was refused; any
+	// other error means that it is to be tried again.
 	Do func(ctx context.Context, jobID string, payload []byte) error
 	// Failed, if set, is called when the job is given up.
 	Failed func(ctx context.Context, jobID string, payload []byte) error
@@ -55,24 +63,74 @@ func NewQueue(database *db.DB, permanent error) *Queue {
 // Handle registers how jobs of a kind are done.
 func (q *Queue) Handle(kind string, handler Handler) { q.handlers[kind] = handler }
 
+// Option changes how a job is done.
+type Option func(*db.Job)
+
+// InLane keeps the job from running while another of the same lane runs. A job that was cut off in
+// the middle keeps its lane until it has been taken up again.
+func InLane(lane string) Option {
+	return func(row *db.Job) { row.Lane = &lane }
+}
+
+// Foreground leaves the job to the caller, who gives its ID to Do after the commit. Should the
+// process end before, it is done like any other.
+func Foreground() Option {
+	return func(row *db.Job) { row.RunAt = row.RunAt.Add(foregroundGrace) }
+}
+
 // Enqueue adds a job to a transaction and returns its ID. It runs once the transaction is
 // committed, and never when it is not. The payload must hold no secret, as it is stored.
-func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any) (string, error) {
+func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any, options ...Option) (string, error) {
 	text, err := json.Marshal(payload)
 	if err != nil {
 		return "", fmt.Errorf("job %s: %w", kind, err)
 	}
 	row := &db.Job{ID: db.NewID(db.JobPrefix), Kind: kind, Payload: string(text), RunAt: tx.Now(), CreatedAt: tx.Now()}
+	for _, option := range options {
+		option(row)
+	}
 	if err := tx.InsertJob(ctx, row); err != nil {
 		return "", err
 	}
-	tx.AfterCommit(func() {
-		select {
-		case q.wake <- struct{}{}:
-		default: // a wake-up is waiting already
-		}
-	})
+	tx.AfterCommit(q.look)
 	return row.ID, nil
+}
+
+// look makes Run look for jobs.
+func (q *Queue) look() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // a wake-up is waiting already
+	}
+}
+
+// ErrPending says that a job is not over yet: its lane was taken for too long, or another process
+// has it. It goes on in the background.
+var ErrPending = errors.New("the job is not over yet")
+
+// Do does a committed job at once and returns what came of it: nil, the fault with which it was
+// refused, ErrPending, or an error after which it is tried again in the background. It goes on to
+// its end also when ctx is cancelled.
+func (q *Queue) Do(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	for {
+		row, err := q.db.ClaimJob(ctx, id, lease)
+		if errors.Is(err, db.ErrNotFound) {
+			return ErrPending
+		}
+		if err != nil {
+			return err
+		}
+		if row != nil {
+			return q.do(ctx, row)
+		}
+		select {
+		case <-ctx.Done():
+			return ErrPending
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Run does jobs until ctx is done, and returns when those under way have ended.
@@ -105,7 +163,7 @@ func (q *Queue) Run(ctx context.Context) {
 			for _, row := range jobs {
 				slots <- struct{}{}
 				running.Go(func() {
-					q.do(ctx, row)
+					_ = q.do(ctx, row) // which stores how it went
 					<-slots
 				})
 			}
@@ -116,26 +174,38 @@ func (q *Queue) Run(ctx context.Context) {
 	}
 }
 
-// do runs a job to its end also when the server stops meanwhile, within the lease.
-func (q *Queue) do(ctx context.Context, row *db.Job) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
+// do runs a job to its end, also when the server stops meanwhile, and returns what came of it.
+func (q *Queue) do(ctx context.Context, row *db.Job) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeLimit)
 	defer cancel()
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
 	handler, known := q.handlers[row.Kind]
 	err := errors.New("no handler; a newer process will know it")
 	if known {
+		stop := q.keepLease(ctx, row.ID)
 		err = guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
+		stop()
 	}
-	if err == nil {
-		if err := q.db.DeleteJob(ctx, row.ID); err != nil {
-			log.Error().Err(err).Msg("a job is done but cannot be removed; it will run again")
+	defer func() {
+		if row.Lane != nil {
+			q.look() // for what waits in the lane
 		}
-		return
+	}()
+	var refused *fault.Error
+	if err == nil || errors.As(err, &refused) {
+		if deleteErr := q.db.DeleteJob(ctx, row.ID); deleteErr != nil {
+			log.Error().Err(deleteErr).Msg("a job is done but cannot be removed; it will run again")
+		}
+		if refused != nil {
+			log.Info().Err(err).Msg("a job was refused")
+		}
+		return err
 	}
 	log.Warn().Err(err).Msg("a job failed")
 	text := err.Error()
 	row.LastError = &text
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
+	row.LeasedUntil = nil
 	if errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
 		now := q.db.Now()
 		row.FailedAt = &now
@@ -147,6 +217,31 @@ func (q *Queue) do(ctx context.Context, row *db.Job) {
 	}
 	if err := q.db.UpdateJob(ctx, row); err != nil {
 		log.Error().Err(err).Msg("cannot store how a job failed; it runs again after its lease")
+	}
+	return err
+}
+
+// keepLease prolongs a job's lease until it is stopped.
+func (q *Queue) keepLease(ctx context.Context, id string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(lease / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := q.db.ProlongLease(ctx, id, lease); err != nil && ctx.Err() == nil {
+					zerolog.Ctx(ctx).Warn().Err(err).Str("job", id).Msg("cannot prolong the lease of a job")
+				}
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"studio/db"
 	"studio/db/dbtest"
+	"studio/fault"
 	"studio/job"
 )
 
@@ -84,10 +85,10 @@ func (p *process) turn() {
 }
 
 // enqueue adds a job in a transaction of its own.
-func (p *process) enqueue(kind string, payload any) (id string) {
+func (p *process) enqueue(kind string, payload any, options ...job.Option) (id string) {
 	p.Helper()
 	err := p.db.InTx(p.Context(), func(tx *db.DB) (err error) {
-		id, err = p.queue.Enqueue(p.Context(), tx, kind, payload)
+		id, err = p.queue.Enqueue(p.Context(), tx, kind, payload, options...)
 		return err
 	})
 	if err != nil {
@@ -277,6 +278,164 @@ func TestQueue(t *testing.T) {
 		})
 	})
 	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
+	t.Run("OneInALane", func(t *testing.T) { on(t, testOneInALane) })
+	t.Run("LaneOfTheDead", func(t *testing.T) { on(t, testLaneOfTheDead) })
+}
+
+func TestDo(t *testing.T) {
+	t.Parallel()
+	refusal := fault.New(fault.Conflict, "No.")
+	for name, test := range map[string]struct {
+		err  error
+		left []stored
+	}{
+		"Done":    {nil, nil},
+		"Refused": {refusal, nil},
+		"Failed":  {errOnPurpose, []stored{{1, "on purpose", false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(p *process, _ opener) {
+				p.queue.Handle("work", do(func(context.Context, string) error { return test.err }))
+				id := p.enqueue("work", nil, job.Foreground())
+				p.turn() // which leaves it to us
+				if err := p.queue.Do(p.Context(), id); !errors.Is(err, test.err) {
+					p.Errorf("got the error %v, want %v", err, test.err)
+				}
+				p.wantJobs(test.left...)
+			})
+		})
+	}
+	// The caller is gone before its turn comes: the job is done all the same.
+	t.Run("CallerGone", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			done := 0
+			p.queue.Handle("work", do(func(ctx context.Context, _ string) error { done++; return ctx.Err() }))
+			id := p.enqueue("work", nil, job.Foreground())
+			ctx, cancel := context.WithCancel(p.Context())
+			cancel()
+			if err := p.queue.Do(ctx, id); err != nil || done != 1 {
+				p.Errorf("done %d times, with the error %v", done, err)
+			}
+		})
+	})
+	t.Run("ProcessGone", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			done := make(chan bool, 2)
+			p.queue.Handle("work", do(func(context.Context, string) error { done <- true; return nil }))
+			id := p.enqueue("work", nil, job.Foreground())
+			p.advance(30 * time.Second)
+			p.turn()
+			receive(p.T, done, "another process to do the job")
+			if err := p.queue.Do(p.Context(), id); !errors.Is(err, job.ErrPending) || len(done) > 0 {
+				p.Errorf("done again, with the error %v", err)
+			}
+		})
+	})
+	// Whoever waits for a lane gets it when it is free.
+	t.Run("Lane", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			started, end := make(chan bool), make(chan bool)
+			p.queue.Handle("long", do(func(context.Context, string) error { started <- true; <-end; return nil }))
+			p.queue.Handle("work", do(func(context.Context, string) error { return refusal }))
+			p.enqueue("long", nil, job.InLane("lane"))
+			p.run()
+			receive(p.T, started, "the job that is first")
+			id := p.enqueue("work", nil, job.InLane("lane"), job.Foreground())
+			answer := make(chan error)
+			go func() { answer <- p.queue.Do(p.Context(), id) }()
+			close(end)
+			if err := receive(p.T, answer, "the answer"); !errors.Is(err, refusal) {
+				p.Errorf("got the error %v", err)
+			}
+		})
+	})
+}
+
+// testOneInALane lets two processes do jobs of a few lanes, some of them at once with Do.
+func testOneInALane(first *process, open opener) {
+	const lanes, each = 3, 20
+	var mu sync.Mutex
+	running, done := map[string]int{}, 0
+	work := do(func(_ context.Context, lane string) error {
+		mu.Lock()
+		running[lane]++
+		if running[lane] > 1 {
+			first.Errorf("%d jobs run in the lane %s", running[lane], lane)
+		}
+		mu.Unlock()
+		if _, err := first.db.SubdomainTaken(context.Background(), "example"); err != nil { // takes some time
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		running[lane]--
+		done++
+		return nil
+	})
+	processes := []*process{first, newProcess(first.T, first.clock, open, work)}
+	first.queue.Handle("work", work)
+	for _, p := range processes {
+		p.run()
+	}
+	var callers sync.WaitGroup
+	for i := range lanes * each {
+		p, lane := processes[i%2], fmt.Sprint("lane", i%lanes)
+		if i%4 > 0 {
+			p.enqueue("work", lane, job.InLane(lane))
+			continue
+		}
+		callers.Go(func() {
+			id := p.enqueue("work", lane, job.InLane(lane), job.Foreground())
+			if err := p.queue.Do(p.Context(), id); err != nil {
+				p.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	deadline := time.After(20 * time.Second)
+	for len(first.jobs()) > 0 {
+		first.advance(time.Second)
+		select {
+		case <-deadline:
+			first.Fatalf("left are %+v", first.jobs())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if done != lanes*each {
+		first.Errorf("%d of %d were done", done, lanes*each)
+	}
+}
+
+// testLaneOfTheDead cuts a job off in the middle: the next of its lane waits until it was taken up.
+func testLaneOfTheDead(dying *process, open opener) {
+	started, ended := make(chan bool), make(chan bool)
+	dying.queue.Handle("work", do(func(context.Context, string) error {
+		started <- true
+		<-ended
+		return errOnPurpose
+	}))
+	dying.enqueue("work", "first", job.InLane("lane"))
+	dying.run()
+	defer close(ended)
+	receive(dying.T, started, "the job")
+
+	var done []string
+	other := newProcess(dying.T, dying.clock, open, do(func(_ context.Context, payload string) error {
+		done = append(done, payload)
+		return nil
+	}))
+	other.enqueue("work", "second", job.InLane("lane"))
+	other.advance(15*time.Second - time.Microsecond)
+	other.turn()
+	if len(done) > 0 {
+		other.Fatalf("%v was done in a lane that is taken", done)
+	}
+	other.advance(time.Microsecond)
+	other.turn()
+	other.turn()
+	if !slices.Equal(done, []string{`"first"`, `"second"`}) {
+		other.Errorf("done: %v", done)
+	}
 }
 
 // testBackoff fails a job again and again: the wait doubles from 2 s to 4 h and is up to a fifth
@@ -326,7 +485,7 @@ func testProcessDied(dying *process, open opener) {
 		done++
 		return nil
 	}))
-	other.advance(2*time.Minute - time.Microsecond)
+	other.advance(15*time.Second - time.Microsecond)
 	other.turn()
 	other.wantJobs(stored{1, "", false})
 	other.advance(time.Microsecond)
