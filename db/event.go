@@ -24,6 +24,15 @@ const (
 	OwnerRemoved        EventType = "OWNER_REMOVED"
 	UserRemoved         EventType = "USER_REMOVED"
 	UserLeft            EventType = "USER_LEFT"
+	InstanceCreated     EventType = "INSTANCE_CREATED"
+	InstanceUpdated     EventType = "INSTANCE_UPDATED"
+	InstanceDeleted     EventType = "INSTANCE_DELETED"
+	CardChanged         EventType = "CARD_CHANGED"
+	CardRemoved         EventType = "CARD_REMOVED"
+	CouponAdded         EventType = "COUPON_ADDED"
+	InvoiceCreated      EventType = "INVOICE_CREATED"
+	InvoiceWasPaid      EventType = "INVOICE_PAID"
+	PaymentFailed       EventType = "PAYMENT_FAILED"
 )
 
 // Event is one entry of an organization's log. The tables refuse to change or delete it.

@@ -3,6 +3,10 @@ package db
 // Typed IDs: a prefix that names the type, and a UUIDv7, so that they sort by time (TypeID).
 
 import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
 	"go.jetify.com/typeid"
 )
 
@@ -15,11 +19,35 @@ const (
 	MembershipPrefix   = "member"
 	EventPrefix        = "event"
 	JobPrefix          = "job"
+	InstancePrefix     = "inst"
+	BillingPrefix      = "billing"
+	InvoicePrefix      = "invoice"
+	CouponPrefix       = "coupon"
 )
 
 // NewID makes an ID with one of the prefixes above.
 func NewID(prefix string) string {
 	return typeid.Must(typeid.WithPrefix(prefix)).String()
+}
+
+// NewIDAt makes an ID that sorts as if it had been made at the given time.
+func NewIDAt(prefix string, at time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	millis := at.UnixMilli()
+	for i := range 6 { // the first 48 bits, RFC 9562 5.7
+		id[i] = byte(millis >> (40 - 8*i))
+	}
+	return typeid.Must(typeid.FromUUIDBytesWithPrefix(prefix, id[:])).String()
+}
+
+// BillingIDOf is the ID of an organization's billing, which is one thing with the organization.
+func BillingIDOf(organizationID string) string {
+	return BillingPrefix + strings.TrimPrefix(organizationID, OrganizationPrefix)
+}
+
+// OrganizationIDOf is the reverse of BillingIDOf.
+func OrganizationIDOf(billingID string) string {
+	return OrganizationPrefix + strings.TrimPrefix(billingID, BillingPrefix)
 }
 
 // PrefixOf returns the prefix of an ID, and "" for a text that is no ID at all.

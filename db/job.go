@@ -60,7 +60,8 @@ func (d *DB) ClaimJobs(ctx context.Context, due time.Time, lease time.Duration, 
 // other hands.
 func (d *DB) ClaimJob(ctx context.Context, id string, lease time.Duration) (*Job, error) {
 	jobs := []*Job{}
-	err := d.claim(lease).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
+	// It is due now, also for whoever takes it up after a crash.
+	err := d.claim(lease).Set("run_at = ?", d.Now()).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
 		Where(`lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
 			WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)`).
 		Returning("*").Scan(ctx, &jobs)

@@ -161,6 +161,12 @@ func (d *DB) CountOwners(ctx context.Context, organizationID string) (int, error
 	return int(count), mapError(err)
 }
 
+// OwnersOf lists the owners of an organization.
+func (d *DB) OwnersOf(ctx context.Context, organizationID string) ([]*Membership, error) {
+	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		Where("organization_id = ?", organizationID).Where("is_owner").OrderExpr("email"))
+}
+
 // UsersOfOrganizations is the same page of several organizations' users, by address.
 func (d *DB) UsersOfOrganizations(ctx context.Context, organizationIDs []string, filter MembershipFilter, page Page) ([]*Rows[Membership], error) {
 	list := func(organizationID string) *bun.SelectQuery {

@@ -19,8 +19,12 @@ type Organization struct {
 	NameKey   string `bun:"name_key"`
 	Subdomain string `bun:"subdomain"`
 	// EventSeq is the number of the newest event of the log.
-	EventSeq  int64      `bun:"event_seq"`
-	CreatedAt time.Time  `bun:"created_at"`
+	EventSeq int64 `bun:"event_seq"`
+	// CreatedByID is the founder, whose free instance counts over all organizations they founded.
+	CreatedByID *string   `bun:"created_by_id"`
+	CreatedAt   time.Time `bun:"created_at"`
+	// ClosingAt is set while the organization is being deleted; see SetOrganizationClosing.
+	ClosingAt *time.Time `bun:"closing_at"`
 	DeletedAt *time.Time `bun:"deleted_at"`
 }
 
@@ -83,6 +87,16 @@ func (d *DB) LockOrganization(ctx context.Context, id string) (*Organization, er
 // UpdateOrganizationName renames an organization.
 func (d *DB) UpdateOrganizationName(ctx context.Context, organization *Organization) error {
 	return mustChange(d.bun.NewUpdate().Model(organization).Column("name", "name_key").WherePK().Exec(ctx))
+}
+
+// SetOrganizationClosing notes that an organization is being deleted, so that nothing new begins in
+// it, or that it is not after all.
+func (d *DB) SetOrganizationClosing(ctx context.Context, id string, closing bool) error {
+	query := d.bun.NewUpdate().Model((*Organization)(nil)).Set("closing_at = NULL").Where("id = ?", id)
+	if closing {
+		query = d.bun.NewUpdate().Model((*Organization)(nil)).Set("closing_at = ?", d.Now()).Where("id = ?", id)
+	}
+	return mustChange(query.Exec(ctx))
 }
 
 // DeleteOrganization marks an organization as deleted.

@@ -1,0 +1,93 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// Coupon is a promotion code that an organization has redeemed, once.
+type Coupon struct {
+	bun.BaseModel `bun:"table:coupons,alias:k"`
+
+	ID              string `bun:"id,pk"`
+	OrganizationID  string `bun:"organization_id"`
+	PromotionCodeID string `bun:"promotion_code_id"` // Stripe's
+	// Code is in upper case.
+	Code     string `bun:"code"`
+	Name     string `bun:"name"`
+	Currency string `bun:"currency"`
+	// AmountOff is credit in cents, and PercentOff a share of each invoice; one of them is set.
+	AmountOff  *int64   `bun:"amount_off"`
+	PercentOff *float64 `bun:"percent_off"`
+	// ExpiresAt is when a percentage ends; nil when it does not.
+	ExpiresAt *time.Time `bun:"expires_at"`
+	// GrantedAt is nil while the code is only reserved: Stripe does not know of it yet.
+	GrantedAt *time.Time `bun:"granted_at"`
+	AddedAt   time.Time  `bun:"added_at"`
+	AddedByID *string    `bun:"added_by_id"`
+}
+
+// LockPromotionCode keeps every other redemption of a promotion code waiting until the transaction
+// ends, so that redemptions can be counted.
+func (d *DB) LockPromotionCode(ctx context.Context, promotionCodeID string) error {
+	if !d.isPostgres() { // a transaction that writes is alone from its beginning
+		return nil
+	}
+	_, err := d.bun.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", promotionCodeID)
+	return mapError(err)
+}
+
+// CountRedemptions counts how often a promotion code was redeemed, also by organizations that are
+// deleted.
+func (d *DB) CountRedemptions(ctx context.Context, promotionCodeID string) (int, error) {
+	count, err := d.bun.NewSelect().Model((*Coupon)(nil)).Where("promotion_code_id = ?", promotionCodeID).Count(ctx)
+	return int(count), mapError(err)
+}
+
+// InsertCoupon adds a coupon; ErrDuplicate when the organization has redeemed the code.
+func (d *DB) InsertCoupon(ctx context.Context, coupon *Coupon) error {
+	_, err := d.bun.NewInsert().Model(coupon).Exec(ctx)
+	return mapError(err)
+}
+
+// UpdateCoupon stores all of a coupon.
+func (d *DB) UpdateCoupon(ctx context.Context, coupon *Coupon) error {
+	return mustChange(d.bun.NewUpdate().Model(coupon).WherePK().Exec(ctx))
+}
+
+// DeleteCoupon takes a coupon back that was only reserved.
+func (d *DB) DeleteCoupon(ctx context.Context, id string) error {
+	return mustChange(d.bun.NewDelete().Model((*Coupon)(nil)).Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
+}
+
+// CouponByCode finds what an organization has redeemed or reserved; ErrNotFound when it has not.
+func (d *DB) CouponByCode(ctx context.Context, organizationID, code string) (*Coupon, error) {
+	return one[Coupon](ctx, d.bun.NewSelect().Model((*Coupon)(nil)).Where("organization_id = ?", organizationID).Where("code = ?", code))
+}
+
+// CouponsByID finds granted coupons, in the order of ids, nil where there is none.
+func (d *DB) CouponsByID(ctx context.Context, ids []string) ([]*Coupon, error) {
+	coupons, err := many[Coupon](ctx, d.bun.NewSelect().Model((*Coupon)(nil)).
+		Where("k.id IN (?)", bun.List(ids)).Where("granted_at IS NOT NULL"))
+	return byKey(ids, coupons, func(k *Coupon) string { return k.ID }), err
+}
+
+// CouponsOfOrganizations lists the granted coupons of each organization, newest first.
+func (d *DB) CouponsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*Coupon, error) {
+	coupons, err := many[Coupon](ctx, d.bun.NewSelect().Model((*Coupon)(nil)).
+		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("granted_at IS NOT NULL").OrderExpr("added_at DESC, id DESC"))
+	if err != nil {
+		return nil, err
+	}
+	byOrganization := map[string][]*Coupon{}
+	for _, coupon := range coupons {
+		byOrganization[coupon.OrganizationID] = append(byOrganization[coupon.OrganizationID], coupon)
+	}
+	lists := make([][]*Coupon, len(organizationIDs))
+	for i, id := range organizationIDs {
+		lists[i] = byOrganization[id]
+	}
+	return lists, nil
+}
