@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,12 +31,15 @@ import (
 	"github.com/rs/zerolog/hlog"
 
 	"studio/account"
+	"studio/billing"
 	"studio/db"
 	"studio/event"
+	"studio/instance"
 	"studio/job"
 	studiomail "studio/mail"
 	"studio/organization"
 	"studio/resolvers"
+	"studio/stripesandbox"
 	"studio/web"
 )
 
@@ -58,7 +63,7 @@ func main() {
 	}
 	var given commands
 	parsed := kong.Parse(&given, kong.Name("studio"),
-		kong.Description("Organizations, users and invitations as a GraphQL API."))
+		kong.Description("Organizations, users, instances and billing as a GraphQL API."))
 	parsed.BindTo(log.WithContext(ctx), (*context.Context)(nil))
 	parsed.FatalIfErrorf(parsed.Run())
 }
@@ -66,12 +71,13 @@ func main() {
 type serveCommand struct {
 	databaseSettings
 
-	Addr        string   `env:"STUDIO_ADDR" default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
-	PublicURL   string   `env:"STUDIO_PUBLIC_URL" help:"Where users reach the server; links in mails start with it. Default: http:// and the address."`
-	SMTPURL     string   `env:"STUDIO_SMTP_URL" help:"smtp://USER:PASSWORD@HOST:PORT or smtps://…; without it mails go to the mailbox page only."`
-	MailFrom    string   `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
-	CORSOrigins []string `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
-	Proxies     []string `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
+	Addr        string         `env:"STUDIO_ADDR" default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
+	PublicURL   string         `env:"STUDIO_PUBLIC_URL" help:"Where users reach the server; links in mails start with it. Default: http:// and the address."`
+	SMTPURL     string         `env:"STUDIO_SMTP_URL" help:"smtp://USER:PASSWORD@HOST:PORT or smtps://…; without it mails go to the mailbox page only."`
+	MailFrom    string         `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
+	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
+	Stripe      stripeSettings `embed:"" prefix:"stripe-" envprefix:"STUDIO_STRIPE_"`
+	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
@@ -108,10 +114,47 @@ func (s *serveCommand) Validate() error {
 			return of("STUDIO_SMTP_URL", err)
 		}
 	}
+	if err := s.Stripe.check(); err != nil {
+		return err
+	}
 	if s.SMTPURL != "" || s.MailFrom != "" {
 		s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
 	}
 	return of("STUDIO_MAIL_FROM", err)
+}
+
+// stripeSettings are the keys of an account with Stripe; without them the sandbox stands in for it.
+type stripeSettings struct {
+	SecretKey      string `env:"SECRET_KEY" help:"Secret key of your Stripe account, sk_… or rk_…; without it the embedded sandbox stands in for Stripe."`
+	PublishableKey string `env:"PUBLISHABLE_KEY" help:"Publishable key of the same account, pk_…, for Stripe's card form."`
+	WebhookSecret  string `env:"WEBHOOK_SECRET" help:"Signing secret of the webhook endpoint, whsec_…."`
+	APIURL         string `name:"api-url" env:"API_URL" help:"Where Stripe's API is, if not at Stripe."`
+}
+
+// check never repeats a key, which may be secret.
+func (s *stripeSettings) check() (err error) {
+	for _, key := range []struct{ name, value, like string }{
+		{"SECRET_KEY", s.SecretKey, "sk_ or rk_"},
+		{"PUBLISHABLE_KEY", s.PublishableKey, "pk_"},
+		{"WEBHOOK_SECRET", s.WebhookSecret, "whsec_"},
+	} {
+		prefixes := strings.Split(key.like, " or ")
+		fits := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(key.value, prefix) })
+		switch {
+		case s.SecretKey == "" && key.value != "":
+			return fmt.Errorf("STUDIO_STRIPE_%s: is of no use without STUDIO_STRIPE_SECRET_KEY; set all three keys, or none for the sandbox", key.name)
+		case s.SecretKey != "" && !fits:
+			return fmt.Errorf("STUDIO_STRIPE_%s: this key is missing or is none; it begins with %s", key.name, key.like)
+		}
+	}
+	if s.APIURL == "" {
+		return nil
+	}
+	if s.SecretKey == "" {
+		return errors.New("STUDIO_STRIPE_API_URL: is of no use without STUDIO_STRIPE_SECRET_KEY; the sandbox needs no URL")
+	}
+	s.APIURL, err = origin(s.APIURL, true)
+	return of("STUDIO_STRIPE_API_URL", err)
 }
 
 // origin checks an http or https URL that ends with the host, or with a path where one may follow.
@@ -131,7 +174,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_DATABASE_URL", err)
 	}
 	defer func() { _ = database.Close() }()
-	if err := database.Migrate(ctx); err != nil {
+	if err := errors.Join(database.Migrate(ctx), database.ReleaseJobs(ctx)); err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
@@ -139,8 +182,18 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_ADDR", err)
 	}
 
+	// The sandbox has a port of its own, which stays open until the last job has ended.
+	sandboxListener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("cannot listen on the loopback interface: %w", err)
+	}
+	defer func() { _ = sandboxListener.Close() }()
+
 	draining := make(chan struct{})
-	studio := s.wire(database, draining)
+	studio := s.wire(database, draining, listener.Addr(), sandboxListener.Addr())
+	if studio.sandbox != nil {
+		go func() { _ = http.Serve(sandboxListener, studio.sandbox.API()) }()
+	}
 	server := &http.Server{
 		Handler:           studio.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -153,6 +206,9 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	log.Info().Str("playground", s.PublicURL+"/playground").Msg("serving")
+	if studio.sandbox != nil {
+		log.Info().Msg("no STUDIO_STRIPE_SECRET_KEY: the embedded sandbox stands in for Stripe, and no card is ever charged")
+	}
 	if s.SMTPURL == "" {
 		log.Info().Str("mailbox", s.PublicURL+"/dev/mailbox").Msg("no STUDIO_SMTP_URL: mails go to the mailbox page only")
 	}
@@ -178,12 +234,14 @@ type studio struct {
 	open          *sync.WaitGroup // requests under way, WebSockets too
 	accounts      *account.Accounts
 	organizations *organization.Organizations
+	bills         *billing.Billing
+	sandbox       *stripesandbox.Sandbox // nil with a Stripe account
 	jobs          *job.Queue
 	events        *event.Hub
 }
 
-// wire connects the parts.
-func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
+// wire connects the parts. The addresses are where the server itself and the sandbox are reached.
+func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, sandbox net.Addr) *studio {
 	var mails studiomail.Sender
 	mailbox := studiomail.NewMailbox(database.Now)
 	mails = mailbox
@@ -195,9 +253,23 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
 		jobs:   job.NewQueue(database, studiomail.ErrPermanent),
 		events: event.NewHub(database),
 	}
-	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL)
+	stripe := billing.Settings{
+		SecretKey: s.Stripe.SecretKey, PublishableKey: s.Stripe.PublishableKey, WebhookSecret: s.Stripe.WebhookSecret, APIURL: s.Stripe.APIURL,
+	}
+	if s.Stripe.SecretKey == "" {
+		w.sandbox = stripesandbox.New(database, w.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
+		stripe = billing.Settings{
+			SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
+			APIURL: "http://" + sandbox.String(),
+		}
+	}
+	w.bills = billing.New(database, w.jobs, mails, s.PublicURL, stripe)
+	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL, w.bills.Close)
+	instances := instance.New(database, w.jobs, w.bills, instance.Embedded{Delay: instance.EmbeddedDelay})
 	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
-	edge := &resolvers.Resolvers{DB: database, Accounts: w.accounts, Organizations: w.organizations, Events: w.events}
+	edge := &resolvers.Resolvers{
+		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
+	}
 	graphql := edge.Handler(resolvers.HandlerOptions{
 		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
 		Origins:        s.origins(),
@@ -207,6 +279,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
 
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", w.counted(graphql))
+	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("GET /playground", web.Playground("/graphql"))
 	mux.Handle("GET /{$}", http.RedirectHandler("/playground", http.StatusFound))
 	mux.Handle("GET /invitations/{token}", web.Invitation.Page())
@@ -214,13 +287,26 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}) *studio {
 	mux.Handle("GET /reset-password/{token}", web.ResetPassword.Page())
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", readiness(database, draining))
-	mux.Handle("GET /metrics", metrics(database, w.events))
+	mux.Handle("GET /metrics", metrics(database, w.events, w.bills))
 	if s.SMTPURL == "" {
 		mux.Handle("/dev/mailbox", mailbox.Page())
 		mux.Handle("/dev/mailbox.json", mailbox.JSON())
 	}
+	if w.sandbox != nil {
+		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
+	}
 	w.handler = logged(mux)
 	return w
+}
+
+// loopback is how a process on this machine reaches what listens on an address, also on one that
+// stands for all of them.
+func loopback(address net.Addr) string {
+	tcp, known := address.(*net.TCPAddr)
+	if !known || !tcp.IP.IsUnspecified() {
+		return address.String()
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 }
 
 // origins are those of front ends elsewhere, and the server's own, in case a proxy changes the
@@ -241,8 +327,8 @@ func (w *studio) counted(next http.Handler) http.Handler {
 	})
 }
 
-// startBackground runs jobs, live updates and the removal of what has expired. The returned
-// function stops them and waits until they have ended.
+// startBackground runs jobs, live updates, and each hour the removal of what has expired and the look
+// for what no webhook told. The returned function stops them and waits until they have ended.
 func (w *studio) startBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -252,13 +338,13 @@ func (w *studio) startBackground(ctx context.Context) (stop func()) {
 		ticker := time.NewTicker(time.Hour)
 		defer ticker.Stop()
 		for {
+			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx)); err != nil && ctx.Err() == nil {
+				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot sweep; it is tried again in an hour")
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if err := w.accounts.Sweep(ctx); err != nil {
-					zerolog.Ctx(ctx).Error().Err(err).Msg("cannot remove what has expired")
-				}
 			}
 		}
 	})
@@ -303,8 +389,9 @@ func readiness(database *db.DB, draining <-chan struct{}) http.Handler {
 	})
 }
 
-func metrics(database *db.DB, events *event.Hub) http.Handler {
+func metrics(database *db.DB, events *event.Hub, bills *billing.Billing) http.Handler {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(bills.Collectors()...)
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -116,9 +117,14 @@ type server struct {
 // launch starts a server on a free port, which need not be ready yet.
 func launch(t *testing.T, database string, settings ...string) *server {
 	t.Helper()
-	address := freeAddress(t)
+	return launchAt(t, freeAddress(t, "127.0.0.1"), append([]string{"STUDIO_DATABASE_URL=" + database}, settings...)...)
+}
+
+// launchAt is launch on a given address.
+func launchAt(t *testing.T, address string, settings ...string) *server {
+	t.Helper()
 	s := &server{T: t, url: "http://" + address, output: &output{}, ended: make(chan struct{})}
-	s.cmd = command(t, append([]string{"STUDIO_ADDR=" + address, "STUDIO_DATABASE_URL=" + database}, settings...), "serve")
+	s.cmd = command(t, append([]string{"STUDIO_ADDR=" + address}, settings...), "serve")
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -188,10 +194,10 @@ func (s *server) eventually(what string, happened func() bool) {
 	}
 }
 
-// freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
+// freeAddress is one of a host that nobody listens on.
+func freeAddress(t *testing.T, host string) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +299,7 @@ func TestSettings(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = taken.Close() })
 	const from = "STUDIO_MAIL_FROM=studio@example.com"
+	const secret, publishable, signing = "STUDIO_STRIPE_SECRET_KEY=sk_test_s3cret", "STUDIO_STRIPE_PUBLISHABLE_KEY=pk_test_x", "STUDIO_STRIPE_WEBHOOK_SECRET=whsec_s3cret"
 	for _, test := range []struct {
 		name, variable string
 		settings       []string
@@ -305,7 +312,7 @@ func TestSettings(t *testing.T) {
 		{"PublicURLWithPassword", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://user@studio.example.com"}},
 		{"DatabaseOfOtherKind", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=mysql://studio:s3cret@127.0.0.1/studio"}},
 		{"DatabaseMalformed", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@127.0.0.1:port/studio"}},
-		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t) + "/studio"}},
+		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t, "127.0.0.1") + "/studio"}},
 		{"DatabaseFolderMissing", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=sqlite:missing/studio.db"}},
 		{"SMTPOfOtherKind", "STUDIO_SMTP_URL", []string{"STUDIO_SMTP_URL=http://studio:s3cret@127.0.0.1", from}},
 		{"SMTPMalformed", "STUDIO_SMTP_URL", []string{"STUDIO_SMTP_URL=smtp://studio:s3cret@127.0.0.1:port", from}},
@@ -314,6 +321,12 @@ func TestSettings(t *testing.T) {
 		{"MailFromMalformed", "STUDIO_MAIL_FROM", []string{"STUDIO_SMTP_URL=smtp://127.0.0.1", "STUDIO_MAIL_FROM=studio"}},
 		{"CORSAnybody", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=*"}},
 		{"CORSWithPath", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com,https://app.example.com/path"}},
+		{"StripeKeyMalformed", "STUDIO_STRIPE_SECRET_KEY", []string{"STUDIO_STRIPE_SECRET_KEY=s3cret", publishable, signing}},
+		{"StripeKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{publishable, signing}},
+		{"StripePublishableKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{secret, signing}},
+		{"StripeWebhookSecretMalformed", "STUDIO_STRIPE_WEBHOOK_SECRET", []string{secret, publishable, "STUDIO_STRIPE_WEBHOOK_SECRET=s3cret"}},
+		{"StripeURLMalformed", "STUDIO_STRIPE_API_URL", []string{secret, publishable, signing, "STUDIO_STRIPE_API_URL=127.0.0.1"}},
+		{"StripeURLWithoutKey", "STUDIO_STRIPE_API_URL", []string{"STUDIO_STRIPE_API_URL=http://127.0.0.1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -657,14 +670,22 @@ func TestMigrate(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			settings := []string{"STUDIO_DATABASE_URL=" + database(t)}
-			for _, step := range []struct{ command, state string }{
-				{"", "pending"}, {"up", "applied"}, {"up", "applied"}, {"down", "pending"}, {"", "pending"}, {"up", "applied"},
+			const none, all, first = "pending pending", "applied applied", "applied pending"
+			for _, step := range []struct{ command, states string }{
+				{"", none}, {"up", all}, {"up", all}, {"down", first}, {"", first}, {"up", all}, {"down", first}, {"down", none}, {"up", all},
 			} {
 				if step.command != "" {
 					mustRun(t, settings, "migrate", step.command)
 				}
-				if got := mustRun(t, settings, "migrate", "status"); !regexp.MustCompile(`^00001 +` + step.state + ` +\S+\.sql\n$`).MatchString(got) {
-					t.Errorf("after %q the status is %q, want %s", step.command, got, step.state)
+				told := mustRun(t, settings, "migrate", "status")
+				var states []string
+				for i, line := range strings.Split(strings.TrimSpace(told), "\n") {
+					if words := strings.Fields(line); len(words) == 3 && words[0] == fmt.Sprintf("%05d", i+1) && strings.HasSuffix(words[2], ".sql") {
+						states = append(states, words[1])
+					}
+				}
+				if got := strings.Join(states, " "); got != step.states {
+					t.Errorf("after %q the status is %q, want %s", step.command, told, step.states)
 				}
 			}
 		})

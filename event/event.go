@@ -65,7 +65,11 @@ func Position(ctx context.Context, database *db.DB, organizationID, cursor strin
 }
 
 // VisibleTo reports whether a member may see an event: an owner all, another member the
-// organization itself and their own membership.
+// organization itself, its instances and their own membership.
 func VisibleTo(member *db.Membership, e *db.Event) bool {
-	return member.IsOwner || db.PrefixOf(e.SubjectID) == db.OrganizationPrefix || e.SubjectID == member.ID
+	if member.IsOwner || e.SubjectID == member.ID {
+		return true
+	}
+	prefix := db.PrefixOf(e.SubjectID)
+	return prefix == db.OrganizationPrefix || prefix == db.InstancePrefix
 }

@@ -179,7 +179,14 @@ func (s *store) wantFault(name string, got error, code fault.Code) {
 
 func TestVisibleTo(t *testing.T) {
 	t.Parallel()
-	const organization, own, others = "org_01h455vb4pex5vsknk084sn02q", "member_01h455vb4pex5vsknk084sn02q", "member_01h455vb4pex5vsknk084sn02r"
+	const (
+		organization = "org_01h455vb4pex5vsknk084sn02q"
+		own          = "member_01h455vb4pex5vsknk084sn02q"
+		others       = "member_01h455vb4pex5vsknk084sn02r"
+		instance     = "inst_01h455vb4pex5vsknk084sn02q"
+		billing      = "billing_01h455vb4pex5vsknk084sn02q"
+		invoice      = "invoice_01h455vb4pex5vsknk084sn02q"
+	)
 	for _, test := range []struct {
 		subject         string
 		toOwner, toUser bool
@@ -187,6 +194,9 @@ func TestVisibleTo(t *testing.T) {
 		{organization, true, true},
 		{own, true, true},
 		{others, true, false},
+		{instance, true, true},
+		{billing, true, false},
+		{invoice, true, false},
 	} {
 		e := &db.Event{SubjectID: test.subject}
 		toOwner := event.VisibleTo(&db.Membership{ID: own, IsOwner: true}, e)

@@ -32,12 +32,25 @@ const (
 	EmailUnverified         Code = "EMAIL_UNVERIFIED"
 	SubdomainTaken          Code = "SUBDOMAIN_TAKEN"
 	ConfirmationMismatch    Code = "CONFIRMATION_MISMATCH"
+	OrganizationNotEmpty    Code = "ORGANIZATION_NOT_EMPTY"
 	LastOwner               Code = "LAST_OWNER"
 	AlreadyMember           Code = "ALREADY_MEMBER"
 	AlreadyInvited          Code = "ALREADY_INVITED"
 	InvitationPending       Code = "INVITATION_PENDING"
 	InvitationInvalid       Code = "INVITATION_INVALID"
 	InvitationEmailMismatch Code = "INVITATION_EMAIL_MISMATCH"
+	InstanceNameTaken       Code = "INSTANCE_NAME_TAKEN"
+	InstanceURLTaken        Code = "INSTANCE_URL_TAKEN"
+	InstanceBusy            Code = "INSTANCE_BUSY"
+	ResizeCooldown          Code = "RESIZE_COOLDOWN"
+	FreeLimitReached        Code = "FREE_LIMIT_REACHED"
+	PaymentMethodRequired   Code = "PAYMENT_METHOD_REQUIRED"
+	PaymentOverdue          Code = "PAYMENT_OVERDUE"
+	CardDeclined            Code = "CARD_DECLINED"
+	CardInUse               Code = "CARD_IN_USE"
+	CouponInvalid           Code = "COUPON_INVALID"
+	CouponExpired           Code = "COUPON_EXPIRED"
+	CouponAlreadyAdded      Code = "COUPON_ALREADY_ADDED"
 	CursorExpired           Code = "CURSOR_EXPIRED"
 )
 
@@ -96,6 +109,8 @@ func (e *Error) Extensions() map[string]any {
 var (
 	ErrNoOrganization = New(NotFound, "There is no such organization.")
 	ErrNoMembership   = New(NotFound, "There is no such user or invitation.")
+	ErrNoInstance     = New(NotFound, "There is no such instance.")
+	ErrNoInvoice      = New(NotFound, "There is no such invoice.")
 	ErrNotOwner       = New(Forbidden, "Only an owner of the organization may do this.")
 	ErrSignedOut      = New(Unauthenticated, "Sign in first.")
 )

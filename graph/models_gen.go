@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"studio/account"
 	"studio/db"
+	"studio/instance"
 	"studio/organization"
 	"time"
 )
@@ -25,6 +26,44 @@ type AcceptInvitationInput struct {
 type AcceptInvitationPayload struct {
 	// The caller's place in the organization.
 	OrganizationUser *db.Membership `json:"organizationUser"`
+}
+
+// The coupon to add.
+type AddCouponInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+	// Case-insensitive.
+	Code string `json:"code"`
+}
+
+// The answer to addCoupon.
+type AddCouponPayload struct {
+	// The coupon.
+	Coupon *db.Coupon `json:"coupon"`
+	// With the coupon.
+	Billing *db.BillingAccount `json:"billing"`
+}
+
+// What may be shown of a card.
+type Card struct {
+	// For example visa.
+	Brand string `json:"brand"`
+	// The last four digits.
+	Last4 string `json:"last4"`
+	// 1 to 12.
+	ExpMonth int32 `json:"expMonth"`
+	// Four digits.
+	ExpYear int32 `json:"expYear"`
+}
+
+// What can be had and what it costs.
+type Catalog struct {
+	// Where cloud instances can run.
+	Regions []*instance.Region `json:"regions"`
+	// From small to large, the cloud's first.
+	ComputePlans []*instance.ComputePlan `json:"computePlans"`
+	// The storage sizes on offer for cloud instances, in GB, with the whole size's price per month.
+	StoragePlans []*instance.StoragePlan `json:"storagePlans"`
 }
 
 // The old password and the new one.
@@ -57,6 +96,26 @@ type CreateAPITokenPayload struct {
 	Token string `json:"token"`
 }
 
+// The cloud instance to create.
+type CreateInstanceInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+	// 1 to 16 of a-z, 0-9 and inner hyphens; lower-cased.
+	Name string `json:"name"`
+	// A region of the catalog, for example us-east-1.
+	Region string `json:"region"`
+	// A compute plan of the catalog for the cloud, for example cloud-2gb.
+	ComputePlanID string `json:"computePlanId"`
+	// A storage size of the catalog, in GB.
+	StorageGb int32 `json:"storageGb"`
+}
+
+// The answer to createInstance.
+type CreateInstancePayload struct {
+	// The new instance; it is ACTIVE after a few seconds.
+	Instance *db.Instance `json:"instance"`
+}
+
 // The organization to create.
 type CreateOrganizationInput struct {
 	// 1 to 64 characters.
@@ -81,6 +140,20 @@ type DeclineInvitationInput struct {
 type DeclineInvitationPayload struct {
 	// The invitation that is declined; its owners still see it.
 	DeclinedOrganizationUserID string `json:"declinedOrganizationUserId"`
+}
+
+// The instance to delete, confirmed.
+type DeleteInstanceInput struct {
+	// An instance of an organization that the caller owns.
+	InstanceID string `json:"instanceId"`
+	// The instance's exact name.
+	ConfirmName string `json:"confirmName"`
+}
+
+// The answer to deleteInstance.
+type DeleteInstancePayload struct {
+	// The instance that is being deleted.
+	DeletedInstanceID string `json:"deletedInstanceId"`
 }
 
 // The organization to delete, confirmed.
@@ -117,6 +190,26 @@ type EventEdge struct {
 	Node *db.Event `json:"node"`
 }
 
+// A page of an organization's instances.
+type InstanceConnection struct {
+	// The instances with their cursors.
+	Edges []*InstanceEdge `json:"edges"`
+	// The instances alone.
+	Nodes []*db.Instance `json:"nodes"`
+	// Where this page lies in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are on all pages.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An instance in a list.
+type InstanceEdge struct {
+	// The instance's place in the list, for after and before.
+	Cursor string `json:"cursor"`
+	// The instance.
+	Node *db.Instance `json:"node"`
+}
+
 // Whom to invite to what.
 type InviteUserInput struct {
 	// An organization that the caller owns.
@@ -129,6 +222,26 @@ type InviteUserInput struct {
 type InviteUserPayload struct {
 	// The pending place in the organization.
 	OrganizationUser *db.Membership `json:"organizationUser"`
+}
+
+// A page of an organization's invoices.
+type InvoiceConnection struct {
+	// The invoices with their cursors.
+	Edges []*InvoiceEdge `json:"edges"`
+	// The invoices alone.
+	Nodes []*db.Invoice `json:"nodes"`
+	// Where this page lies in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// How many there are on all pages.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// An invoice in a list.
+type InvoiceEdge struct {
+	// The invoice's place in the list, for after and before.
+	Cursor string `json:"cursor"`
+	// The invoice.
+	Node *db.Invoice `json:"node"`
 }
 
 // Which organization to leave, confirmed.
@@ -205,6 +318,52 @@ type PageInfo struct {
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
+// The invoice to collect.
+type PayInvoiceInput struct {
+	// An open invoice of an organization that the caller owns.
+	InvoiceID string `json:"invoiceId"`
+}
+
+// The answer to payInvoice.
+type PayInvoicePayload struct {
+	// The invoice, paid.
+	Invoice *db.Invoice `json:"invoice"`
+}
+
+// The user-installed instance to register.
+type RegisterInstanceInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+	// 1 to 16 of a-z, 0-9 and inner hyphens; lower-cased.
+	Name string `json:"name"`
+	// A host name or an IP address.
+	Host string `json:"host"`
+	// 1 to 65535.
+	Port int32 `json:"port"`
+	// Whether its URL begins with https.
+	Ssl bool `json:"ssl"`
+	// A compute plan of the catalog for user-installed instances, for example enterprise-2gb.
+	ComputePlanID string `json:"computePlanId"`
+}
+
+// The answer to registerInstance.
+type RegisterInstancePayload struct {
+	// The new instance.
+	Instance *db.Instance `json:"instance"`
+}
+
+// Whose card to remove.
+type RemoveCardInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+}
+
+// The answer to removeCard.
+type RemoveCardPayload struct {
+	// Without a card.
+	Billing *db.BillingAccount `json:"billing"`
+}
+
 // Who is to be removed, confirmed.
 type RemoveOrganizationUserInput struct {
 	// A user of, or an invitation to, an organization that the caller owns.
@@ -263,6 +422,22 @@ type ResetPasswordPayload struct {
 	User *db.User `json:"user"`
 }
 
+// The new size of an instance; what is left out stays.
+type ResizeInstanceInput struct {
+	// An instance of an organization that the caller owns.
+	InstanceID string `json:"instanceId"`
+	// A compute plan of the catalog for the same type of instance.
+	ComputePlanID *string `json:"computePlanId,omitempty"`
+	// Never smaller than it is, and at most once in six hours.
+	StorageGb *int32 `json:"storageGb,omitempty"`
+}
+
+// The answer to resizeInstance.
+type ResizeInstancePayload struct {
+	// The instance; it is ACTIVE again after a few seconds.
+	Instance *db.Instance `json:"instance"`
+}
+
 // Which API token to revoke.
 type RevokeAPITokenInput struct {
 	// An API token of the caller.
@@ -285,6 +460,20 @@ type RevokeSessionInput struct {
 type RevokeSessionPayload struct {
 	// The session that is gone.
 	RevokedSessionID string `json:"revokedSessionId"`
+}
+
+// The card to set.
+type SetCardInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+	// A Stripe payment method, for example pm_card_visa in the sandbox.
+	PaymentMethodID string `json:"paymentMethodId"`
+}
+
+// The answer to setCard.
+type SetCardPayload struct {
+	// With the new card.
+	Billing *db.BillingAccount `json:"billing"`
 }
 
 // Who is to be an owner, or no longer.
@@ -347,6 +536,20 @@ type SignUpPayload struct {
 	Viewer *account.Caller `json:"viewer"`
 }
 
+// Whose card is to be entered.
+type StartCardSetupInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+}
+
+// The answer to startCardSetup, both for Stripe's card form.
+type StartCardSetupPayload struct {
+	// Of the SetupIntent; it opens nothing else.
+	ClientSecret string `json:"clientSecret"`
+	// Of this server's Stripe account.
+	PublishableKey string `json:"publishableKey"`
+}
+
 // Whether a subdomain can be had.
 type SubdomainAvailability struct {
 	// Lower-cased and trimmed.
@@ -395,6 +598,64 @@ type VerifyEmailInput struct {
 type VerifyEmailPayload struct {
 	// The user whose address is verified.
 	User *db.User `json:"user"`
+}
+
+// Whether an organization has paid.
+type BillingStatus string
+
+const (
+	// Nothing is overdue.
+	BillingStatusOk BillingStatus = "OK"
+	// An invoice could not be collected; changes that cost money are refused until it is paid.
+	BillingStatusPaymentOverdue BillingStatus = "PAYMENT_OVERDUE"
+)
+
+var AllBillingStatus = []BillingStatus{
+	BillingStatusOk,
+	BillingStatusPaymentOverdue,
+}
+
+func (e BillingStatus) IsValid() bool {
+	switch e {
+	case BillingStatusOk, BillingStatusPaymentOverdue:
+		return true
+	}
+	return false
+}
+
+func (e BillingStatus) String() string {
+	return string(e)
+}
+
+func (e *BillingStatus) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = BillingStatus(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid BillingStatus", str)
+	}
+	return nil
+}
+
+func (e BillingStatus) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *BillingStatus) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e BillingStatus) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
 
 // The direction of a sorted list.

@@ -26,6 +26,7 @@ var (
 	welcome       = parse("welcome")
 	verification  = parse("verification")
 	passwordReset = parse("password-reset")
+	paymentFailed = parse("payment-failed")
 )
 
 func parse(name string) pair {
@@ -61,6 +62,16 @@ func Verification(to, name, link string) Message {
 // PasswordReset lets a person choose a new password.
 func PasswordReset(to, name, link string) Message {
 	return passwordReset.message(to, personal{presentable(name), link})
+}
+
+// PaymentFailedParams is what a mail about a failed payment tells; Amount is written out, with its
+// currency.
+type PaymentFailedParams struct{ OrganizationName, Amount, Link string }
+
+// PaymentFailed tells an owner that an invoice could not be collected.
+func PaymentFailed(to string, p PaymentFailedParams) Message {
+	p.OrganizationName = presentable(p.OrganizationName)
+	return paymentFailed.message(to, p)
 }
 
 // personal is what a mail about one's own account tells.

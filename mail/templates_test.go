@@ -20,6 +20,7 @@ func mails(name string) map[string]Message {
 		"Welcome":       Welcome("jo@example.com", p),
 		"Verification":  Verification("jo@example.com", name, testLink),
 		"PasswordReset": PasswordReset("jo@example.com", name, testLink),
+		"PaymentFailed": PaymentFailed("jo@example.com", PaymentFailedParams{OrganizationName: name, Amount: "$19.99", Link: testLink}),
 	}
 }
 
@@ -30,6 +31,7 @@ func TestTemplates(t *testing.T) {
 		"Welcome":       {"Welcome to Studio: Ann invited you to Ann", "Create an account"},
 		"Verification":  {"Confirm your email address", "Confirm the address"},
 		"PasswordReset": {"Choose a new password", "Choose a new password"},
+		"PaymentFailed": {"A payment of Ann failed", "Open Studio"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,6 +60,13 @@ func TestTemplatesExpiry(t *testing.T) {
 			contains(t, m.HTML, "28 February 2026, 23:30 UTC")
 		})
 	}
+}
+
+func TestTemplatesAmount(t *testing.T) {
+	t.Parallel()
+	m := mails("Ann")["PaymentFailed"]
+	contains(t, m.Text, "charged $19.99.")
+	contains(t, m.HTML, "<strong>$19.99</strong>")
 }
 
 func TestTemplatesNoName(t *testing.T) {

@@ -38,7 +38,7 @@ func (o *Organizations) Invite(ctx context.Context, actor *db.User, organization
 	}
 	var invited *db.Membership
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := lockAsOwner(ctx, tx, actor, organizationID, noOrganization); err != nil {
+		if _, err := LockAsOwner(ctx, tx, actor, organizationID, noOrganization); err != nil {
 			return err
 		}
 		invited, err = tx.MembershipByEmail(ctx, organizationID, email)

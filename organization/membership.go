@@ -93,7 +93,7 @@ func (o *Organizations) change(
 		return nil, orMissing(err, missing)
 	}
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := lockAsOwner(ctx, tx, actor, found.OrganizationID, missing); err != nil {
+		if _, err := LockAsOwner(ctx, tx, actor, found.OrganizationID, missing); err != nil {
 			return err
 		}
 		found, err = tx.MembershipByID(ctx, membershipID)

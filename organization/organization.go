@@ -7,8 +7,11 @@ package organization
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/rs/zerolog"
 
 	"studio/db"
 	"studio/event"
@@ -24,11 +27,20 @@ type Organizations struct {
 	jobs      *job.Queue
 	mails     mail.Sender
 	publicURL string
+	release   Release
 }
 
+// Release lets go of what an organization has outside before it counts as deleted. It may be called
+// again, also when it has succeeded.
+type Release func(ctx context.Context, jobID, organizationID string) error
+
+// closeJob is the kind of the jobs that delete organizations.
+const closeJob = "delete organization"
+
 // New makes the rules work on a database. Links in mails start with publicURL.
-func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string) *Organizations {
-	o := &Organizations{db: database, jobs: jobs, mails: mails, publicURL: publicURL}
+func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, release Release) *Organizations {
+	o := &Organizations{db: database, jobs: jobs, mails: mails, publicURL: publicURL, release: release}
+	jobs.Handle(closeJob, job.Handler{Do: o.close})
 	jobs.Handle(invitationJob, job.Handler{Do: o.mailInvitation, Failed: o.invitationUndelivered})
 	return o
 }
@@ -80,11 +92,12 @@ func (o *Organizations) CreateFirst(ctx context.Context, tx *db.DB, user *db.Use
 // found adds an organization and its first owner; nil when the subdomain is taken.
 func found(ctx context.Context, tx *db.DB, owner *db.User, name, subdomain string) (*db.Organization, error) {
 	created := &db.Organization{
-		ID:        db.NewID(db.OrganizationPrefix),
-		Name:      name,
-		NameKey:   text.Fold(name),
-		Subdomain: subdomain,
-		CreatedAt: tx.Now(),
+		ID:          db.NewID(db.OrganizationPrefix),
+		Name:        name,
+		NameKey:     text.Fold(name),
+		Subdomain:   subdomain,
+		CreatedByID: &owner.ID,
+		CreatedAt:   tx.Now(),
 	}
 	free, err := tx.InsertOrganization(ctx, created)
 	if err != nil || !free {
@@ -114,7 +127,7 @@ func (o *Organizations) Rename(ctx context.Context, actor *db.User, organization
 	}
 	var renamed *db.Organization
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		renamed, err = lockAsOwner(ctx, tx, actor, organizationID, noOrganization)
+		renamed, err = LockAsOwner(ctx, tx, actor, organizationID, noOrganization)
 		if err != nil || renamed.Name == name {
 			return err
 		}
@@ -134,39 +147,91 @@ type Blocker struct {
 	Message string
 }
 
-// DeletionBlockers is what an organization holds that must be gone before it can be deleted. Delete
-// asks under the lock, and the schema's field beforehand. Users and invitations are no hindrance,
-// and an organization holds nothing else.
-func (o *Organizations) DeletionBlockers(context.Context, *db.DB, string) ([]*Blocker, error) {
-	return []*Blocker{}, nil
+// DeletionBlockers is what must be gone before an organization with so many instances can be deleted.
+// Delete asks under the lock, and the schema's field beforehand. Users and invitations are no
+// hindrance.
+func DeletionBlockers(instances int) []*Blocker {
+	if instances == 0 {
+		return []*Blocker{}
+	}
+	return []*Blocker{{fault.OrganizationNotEmpty, fmt.Sprintf("Delete the organization's instances first; it has %d.", instances)}}
+}
+
+// closing is what the job that deletes an organization is given.
+type closing struct {
+	OrganizationID, ActorID string
 }
 
 // Delete removes an organization with its users and invitations, after its exact name was typed.
-// Its log is kept, and its subdomain is not given out again. CONFIRMATION_MISMATCH.
+// Its invoices and its log are kept, and its subdomain is not given out again. What it has outside,
+// at Stripe, is let go of first: when that fails, the organization stays as it is, and the call can
+// be repeated. CONFIRMATION_MISMATCH, ORGANIZATION_NOT_EMPTY, UNAVAILABLE.
 func (o *Organizations) Delete(ctx context.Context, actor *db.User, organizationID, confirmName string) error {
-	return o.db.InTx(ctx, func(tx *db.DB) error {
-		deleted, err := lockAsOwner(ctx, tx, actor, organizationID, noOrganization)
+	var jobID string
+	err := o.db.InTx(ctx, func(tx *db.DB) error {
+		deleted, err := LockAsOwner(ctx, tx, actor, organizationID, noOrganization)
 		if err != nil {
 			return err
 		}
 		if err := confirm(confirmName, deleted.Name); err != nil {
 			return err
 		}
-		blockers, err := o.DeletionBlockers(ctx, tx, organizationID)
+		instances, err := tx.CountInstancesOfOrganizations(ctx, []string{organizationID})
 		if err != nil {
 			return err
 		}
-		if len(blockers) > 0 {
+		if blockers := DeletionBlockers(instances[0]); len(blockers) > 0 {
 			return fault.New(blockers[0].Code, "%s", blockers[0].Message)
 		}
+		if err := tx.SetOrganizationClosing(ctx, organizationID, true); err != nil {
+			return err
+		}
+		jobID, err = o.jobs.Enqueue(ctx, tx, closeJob, closing{organizationID, actor.ID}, job.InLane(organizationID), job.Foreground())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = o.jobs.Do(ctx, jobID)
+	if errors.Is(err, job.ErrPending) {
+		return fault.New(fault.Unavailable, "The organization is being deleted, which takes longer than usual. Look again in a minute.")
+	}
+	return err
+}
+
+// close is the job that ends what Delete has begun.
+func (o *Organizations) close(ctx context.Context, jobID string, payload []byte) error {
+	var c closing
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return err
+	}
+	actor, err := o.db.UserByID(ctx, c.ActorID)
+	if err != nil {
+		return err
+	}
+	if err := o.release(ctx, jobID, c.OrganizationID); err != nil {
+		zerolog.Ctx(ctx).Error().Err(err).Str("organization", c.OrganizationID).Msg("an organization cannot be deleted")
+		if err := o.db.SetOrganizationClosing(ctx, c.OrganizationID, false); err != nil {
+			return err
+		}
+		return fault.New(fault.Unavailable, "The payment service does not answer, so the organization was not deleted. Try again.")
+	}
+	return o.db.InTx(ctx, func(tx *db.DB) error {
+		deleted, err := tx.LockOrganization(ctx, c.OrganizationID)
+		if errors.Is(err, db.ErrNotFound) {
+			return nil // by an earlier attempt of this job
+		}
+		if err != nil {
+			return err
+		}
 		summary := fmt.Sprintf("%s deleted the organization %s.", actor.Name(), deleted.Name)
-		if err := event.Record(ctx, tx, organizationID, db.OrganizationDeleted, actor, organizationID, summary); err != nil {
+		if err := event.Record(ctx, tx, c.OrganizationID, db.OrganizationDeleted, actor, c.OrganizationID, summary); err != nil {
 			return err
 		}
-		if err := tx.DeleteMembershipsOf(ctx, organizationID); err != nil {
+		if err := tx.DeleteMembershipsOf(ctx, c.OrganizationID); err != nil {
 			return err
 		}
-		return tx.DeleteOrganization(ctx, organizationID)
+		return tx.DeleteOrganization(ctx, c.OrganizationID)
 	})
 }
 
@@ -181,12 +246,15 @@ func confirm(typed, name string) error {
 // noOrganization answers a caller who gave an organization's ID and does not belong to it.
 var noOrganization = fault.ErrNoOrganization.On("organizationId")
 
-// lockAsOwner locks an organization for a change that only an owner may make. To those who do not
-// belong to it, what they named is missing.
-func lockAsOwner(ctx context.Context, tx *db.DB, actor *db.User, organizationID string, missing *fault.Error) (*db.Organization, error) {
+// LockAsOwner locks an organization for a change that only an owner may make. To those who do not
+// belong to it, what they named is missing. CONFLICT while the organization is being deleted.
+func LockAsOwner(ctx context.Context, tx *db.DB, actor *db.User, organizationID string, missing *fault.Error) (*db.Organization, error) {
 	locked, own, err := lockAsMember(ctx, tx, actor, organizationID, missing)
 	if err == nil && !own.IsOwner {
 		return nil, fault.ErrNotOwner.On(missing.Field)
+	}
+	if err == nil && locked.ClosingAt != nil {
+		return nil, fault.New(fault.Conflict, "The organization is being deleted.").On(missing.Field)
 	}
 	return locked, err
 }

@@ -346,13 +346,18 @@ func newTenant(s *studio) *tenant {
 	c.owner.do(removeUser, vars{"id": c.owner.join(c.organization, c.removed)})
 	invited := c.owner.invite(c.organization, c.invited.email)
 	c.owner.do(`mutation { createApiToken(input: { name: "x" }) { token } }`, nil)
+	c.owner.setCard(c.organization, "pm_card_visa")
+	instance := c.owner.createInstance(c.organization, "one", "cloud-2gb", 10)
+	coupon := c.owner.do(addCoupon, vars{"org": c.organization, "code": "WELCOME50"}).str("addCoupon.coupon.id")
+	c.settle()
+	bills := c.owner.do(`query($org: ID!) { organization(id: $org) { billing { id invoices { nodes { id } } } } }`, vars{"org": c.organization})
 
 	viewer := func(p *person) *answer {
 		return p.do(`{ viewer { user { id } sessions { id } apiTokens { id } } }`, nil)
 	}
 	own := viewer(c.owner)
 	about := func(subject string) string {
-		return c.owner.do(`query($id: ID!) { organization(id: $id) { events { nodes { id subject { ... on OrganizationUser { id } } } } } }`,
+		return c.owner.do(`query($id: ID!) { organization(id: $id) { events { nodes { id subject { ... on Node { id } } } } } }`,
 			vars{"id": c.organization}).str(`organization.events.nodes.#(subject.id=="` + subject + `").id`)
 	}
 	c.ids = map[string]string{
@@ -369,6 +374,13 @@ func newTenant(s *studio) *tenant {
 		"founding":            founded.str("organization.events.nodes.0.id"),
 		"joining":             about(joined),
 		"inviting":            about(invited),
+		"instance":            instance,
+		"creation":            about(instance),
+		"billing":             bills.str("organization.billing.id"),
+		"invoice":             bills.str("organization.billing.invoices.nodes.0.id"),
+		"invoicing":           about(bills.str("organization.billing.invoices.nodes.0.id")),
+		"coupon":              coupon,
+		"redemption":          about(coupon),
 	}
 	return c
 }
@@ -427,11 +439,13 @@ func TestTenantIsolation(t *testing.T) {
 					if !has(v.directives, "owner") {
 						continue
 					}
-					whats := []string{"organization"}
-					if strings.HasSuffix(v.path, "organizationUserId") {
-						whats = []string{"place of the owner", "place of the member", "invitation"}
+					whats := map[string][]string{
+						"organizationId":     {"organization"},
+						"organizationUserId": {"place of the owner", "place of the member", "invitation"},
+						"instanceId":         {"instance"},
+						"invoiceId":          {"invoice"},
 					}
-					for _, what := range whats {
+					for _, what := range whats[v.path[strings.LastIndex(v.path, ".")+1:]] {
 						body := c.member.call(r, v.path, c.ids[what])
 						if gjson.Get(body, "errors.0.extensions.code").String() != string(fault.Forbidden) {
 							s.Errorf("%s with the %s answers a member %s", r.Name, what, body)
@@ -464,6 +478,13 @@ func TestTenantIsolation(t *testing.T) {
 				"founding":            "owner member",
 				"joining":             "owner member",
 				"inviting":            "owner",
+				"instance":            "owner member",
+				"creation":            "owner member",
+				"billing":             "owner",
+				"invoice":             "owner",
+				"invoicing":           "owner",
+				"coupon":              "owner",
+				"redemption":          "owner",
 			}
 			whats := slices.Sorted(maps.Keys(c.ids))
 			ids := make([]string, len(whats))

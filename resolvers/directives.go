@@ -43,11 +43,9 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 			return nil, err
 		}
 		id, _ := value.(string)
-		// The name tells what must be there, and so what is missing when the value is anything else.
-		if path := graphql.GetPathContext(ctx); path != nil && path.Field != nil && *path.Field == "organizationUserId" {
-			err = r.permitMembership(ctx, id, ownersOnly)
-		} else {
-			err = r.permit(ctx, id, ownersOnly, fault.ErrNoOrganization)
+		organizationID, missing, err := r.organizationOf(ctx, id)
+		if err == nil {
+			err = r.permit(ctx, organizationID, ownersOnly, missing)
 		}
 		if err != nil {
 			return nil, err
@@ -56,21 +54,43 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 	}
 }
 
-func (r *Resolvers) permitMembership(ctx context.Context, id string, ownersOnly bool) error {
+// organizationOf is the organization that an ID belongs to, "" when there is none, and the answer to
+// whoever may not know of it. The name of the value tells what must be there, and so what is missing
+// when it is anything else.
+func (r *Resolvers) organizationOf(ctx context.Context, id string) (organizationID string, missing *fault.Error, err error) {
 	if _, err := mustCaller(ctx); err != nil {
-		return err
+		return "", nil, err
 	}
-	if db.PrefixOf(id) != db.MembershipPrefix {
-		return fault.ErrNoMembership
+	var name string
+	if path := graphql.GetPathContext(ctx); path != nil && path.Field != nil {
+		name = *path.Field
 	}
-	membership, err := loadersOf(ctx).membership(ctx, id)
-	if err != nil {
-		return err
+	switch name {
+	case "organizationUserId":
+		organizationID, err = owning(ctx, db.MembershipPrefix, id, loadersOf(ctx).membership, func(m *db.Membership) string { return m.OrganizationID })
+		return organizationID, fault.ErrNoMembership, err
+	case "instanceId":
+		organizationID, err = owning(ctx, db.InstancePrefix, id, loadersOf(ctx).instance, func(i *db.Instance) string { return i.OrganizationID })
+		return organizationID, fault.ErrNoInstance, err
+	case "invoiceId":
+		organizationID, err = owning(ctx, db.InvoicePrefix, id, loadersOf(ctx).invoice, func(v *db.Invoice) string { return v.OrganizationID })
+		return organizationID, fault.ErrNoInvoice, err
 	}
-	if membership == nil {
-		return fault.ErrNoMembership
+	return id, fault.ErrNoOrganization, nil
+}
+
+// owning loads what an ID of a type names, and returns its organization's ID, "" when there is none.
+func owning[T any](
+	ctx context.Context, prefix, id string, load func(ctx context.Context, id string) (*T, error), organizationID func(*T) string,
+) (string, error) {
+	if db.PrefixOf(id) != prefix {
+		return "", nil
 	}
-	return r.permit(ctx, membership.OrganizationID, ownersOnly, fault.ErrNoMembership)
+	row, err := load(ctx, id)
+	if err != nil || row == nil {
+		return "", err
+	}
+	return organizationID(row), nil
 }
 
 // permit refuses callers who are not accepted in an organization, or do not own it.

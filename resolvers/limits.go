@@ -128,6 +128,12 @@ func complexity() graph.ComplexityRoot {
 	root.Organization.Events = func(child int, first *int32, _ *string, last *int32, _ *string) int {
 		return listed(child, first, last)
 	}
+	root.Organization.Instances = func(child int, first *int32, _ *string, last *int32, _ *string) int {
+		return listed(child, first, last)
+	}
+	root.Billing.Invoices = func(child int, first *int32, _ *string, last *int32, _ *string, _ *db.InvoiceStatus) int {
+		return listed(child, first, last)
+	}
 	root.Query.Nodes = func(child int, ids []string) int { return 1 + min(len(ids), maxNodes)*child }
 	return root
 }

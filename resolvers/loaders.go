@@ -11,6 +11,7 @@ import (
 	"github.com/graph-gophers/dataloader/v7"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"studio/billing"
 	"studio/db"
 )
 
@@ -32,9 +33,19 @@ type loaders struct {
 	userCounts        *dataloader.Loader[userPage, int]
 	eventPages        *dataloader.Loader[eventPage, *db.Rows[db.Event]]
 	eventCounts       *dataloader.Loader[string, int]
+	instances         *dataloader.Loader[string, *db.Instance]
+	instancePages     *dataloader.Loader[instancePage, *db.Rows[db.Instance]]
+	instanceCounts    *dataloader.Loader[string, int]
+	billingAccounts   *dataloader.Loader[string, *db.BillingAccount]
+	invoices          *dataloader.Loader[string, *db.Invoice]
+	invoicePages      *dataloader.Loader[invoicePage, *db.Rows[db.Invoice]]
+	invoiceCounts     *dataloader.Loader[invoicePage, int]
+	coupons           *dataloader.Loader[string, *db.Coupon]
+	couponLists       *dataloader.Loader[string, []*db.Coupon]
+	upcoming          *dataloader.Loader[string, []*billing.Upcoming]
 }
 
-// userPage is a page of an organization's users, and eventPage one of its log.
+// userPage is a page of an organization's users, and so on.
 type userPage struct {
 	organizationID string
 	userQuery
@@ -50,7 +61,22 @@ type eventPage struct {
 	page           db.Page
 }
 
-func newLoaders(d *db.DB, wait time.Duration) *loaders {
+type instancePage struct {
+	organizationID string
+	page           db.Page
+}
+
+type invoicePage struct {
+	organizationID string
+	invoiceQuery
+}
+
+type invoiceQuery struct {
+	status db.InvoiceStatus
+	page   db.Page
+}
+
+func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 	return &loaders{
 		users:         newLoader(wait, d.UsersByID),
 		organizations: newLoader(wait, d.OrganizationsByID),
@@ -78,6 +104,28 @@ func newLoaders(d *db.DB, wait time.Duration) *loaders {
 				return d.EventsOfOrganizations(ctx, organizationIDs, page)
 			}),
 		eventCounts: newLoader(wait, d.CountEventsOfOrganizations),
+		instances:   newLoader(wait, d.InstancesByID),
+		instancePages: newGroupedLoader(wait,
+			func(key instancePage) (db.Page, string) { return key.page, key.organizationID },
+			func(ctx context.Context, page db.Page, organizationIDs []string) ([]*db.Rows[db.Instance], error) {
+				return d.InstancesOfOrganizations(ctx, organizationIDs, page)
+			}),
+		instanceCounts:  newLoader(wait, d.CountInstancesOfOrganizations),
+		billingAccounts: newLoader(wait, d.BillingAccountsOf),
+		invoices:        newLoader(wait, d.InvoicesByID),
+		invoicePages: newGroupedLoader(wait,
+			func(key invoicePage) (invoiceQuery, string) { return key.invoiceQuery, key.organizationID },
+			func(ctx context.Context, q invoiceQuery, organizationIDs []string) ([]*db.Rows[db.Invoice], error) {
+				return d.InvoicesOfOrganizations(ctx, organizationIDs, q.status, q.page)
+			}),
+		invoiceCounts: newGroupedLoader(wait,
+			func(key invoicePage) (db.InvoiceStatus, string) { return key.status, key.organizationID },
+			func(ctx context.Context, status db.InvoiceStatus, organizationIDs []string) ([]int, error) {
+				return d.CountInvoicesOfOrganizations(ctx, organizationIDs, status)
+			}),
+		coupons:     newLoader(wait, d.CouponsByID),
+		couponLists: newLoader(wait, d.CouponsOfOrganizations),
+		upcoming:    newLoader(wait, bills.Upcoming),
 	}
 }
 
@@ -139,6 +187,27 @@ func (l *loaders) viewerMembership(ctx context.Context, organizationID string) (
 	return l.viewerMemberships.Load(ctx, organizationID)()
 }
 
+func (l *loaders) instance(ctx context.Context, id string) (*db.Instance, error) {
+	return l.instances.Load(ctx, id)()
+}
+
+// billing is an organization's billing, also when it never had to do with Stripe.
+func (l *loaders) billing(ctx context.Context, organizationID string) (*db.BillingAccount, error) {
+	account, err := l.billingAccounts.Load(ctx, organizationID)()
+	if err == nil && account == nil {
+		account = &db.BillingAccount{OrganizationID: organizationID}
+	}
+	return account, err
+}
+
+func (l *loaders) invoice(ctx context.Context, id string) (*db.Invoice, error) {
+	return l.invoices.Load(ctx, id)()
+}
+
+func (l *loaders) coupon(ctx context.Context, id string) (*db.Coupon, error) {
+	return l.coupons.Load(ctx, id)()
+}
+
 type loadersKey struct{}
 
 func loadersOf(ctx context.Context) *loaders {
@@ -151,7 +220,7 @@ func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
 	if wait == 0 {
 		wait = defaultWait
 	}
-	return context.WithValue(ctx, loadersKey{}, newLoaders(r.DB, wait))
+	return context.WithValue(ctx, loadersKey{}, newLoaders(r.DB, r.Bills, wait))
 }
 
 // The scopes of loaders: an operation, since the roots of subscriptions and their directives are

@@ -35,6 +35,14 @@ func (r queries) Node(ctx context.Context, id string) (graph.Node, error) {
 		return found(r.visibleMembership(ctx, id))
 	case db.EventPrefix:
 		return found(r.visibleEvent(ctx, id))
+	case db.InstancePrefix:
+		return found(visibleTo(ctx, false, id, loadersOf(ctx).instance, func(i *db.Instance) string { return i.OrganizationID }))
+	case db.BillingPrefix:
+		return found(visibleTo(ctx, true, db.OrganizationIDOf(id), loadersOf(ctx).billing, func(b *db.BillingAccount) string { return b.OrganizationID }))
+	case db.InvoicePrefix:
+		return found(visibleTo(ctx, true, id, loadersOf(ctx).invoice, func(v *db.Invoice) string { return v.OrganizationID }))
+	case db.CouponPrefix:
+		return found(visibleTo(ctx, true, id, loadersOf(ctx).coupon, func(k *db.Coupon) string { return k.OrganizationID }))
 	}
 	return nil, nil
 }
@@ -60,6 +68,21 @@ func found[T any](row *T, err error) (any, error) {
 		return nil, nil
 	}
 	if err != nil || row == nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// visibleTo loads what an ID names; nil unless the caller is accepted in its organization, or owns it.
+func visibleTo[T any](
+	ctx context.Context, owners bool, id string, load func(ctx context.Context, id string) (*T, error), organizationID func(*T) string,
+) (*T, error) {
+	row, err := load(ctx, id)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	own, err := loadersOf(ctx).viewerMembership(ctx, organizationID(row))
+	if err != nil || own == nil || own.Status != db.Accepted || owners && !own.IsOwner {
 		return nil, err
 	}
 	return row, nil

@@ -96,7 +96,11 @@ func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller
 }
 
 func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
-	return r.Organizations.DeletionBlockers(ctx, r.DB, o.ID)
+	instances, err := loadersOf(ctx).instanceCounts.Load(ctx, o.ID)()
+	if err != nil {
+		return nil, err
+	}
+	return organization.DeletionBlockers(instances), nil
 }
 
 func (r mutations) CreateOrganization(ctx context.Context, input graph.CreateOrganizationInput) (*graph.CreateOrganizationPayload, error) {

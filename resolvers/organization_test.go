@@ -47,13 +47,17 @@ func (s *studio) state(organizationID string) string {
 	organizations, err := s.db.OrganizationsByID(s.Context(), []string{organizationID})
 	users, usersErr := s.db.UsersOfOrganizations(s.Context(), []string{organizationID}, db.MembershipFilter{}, db.Page{Limit: 100})
 	events, eventsErr := s.db.EventsAfter(s.Context(), organizationID, 0, 1000)
-	if err := errors.Join(err, usersErr, eventsErr); err != nil {
+	instances, instancesErr := s.db.InstancesOf(s.Context(), organizationID)
+	accounts, accountsErr := s.db.BillingAccountsOf(s.Context(), []string{organizationID})
+	invoices, invoicesErr := s.db.InvoicesOfOrganizations(s.Context(), []string{organizationID}, "", db.Page{Limit: 100})
+	coupons, couponsErr := s.db.CouponsOfOrganizations(s.Context(), []string{organizationID})
+	if err := errors.Join(err, usersErr, eventsErr, instancesErr, accountsErr, invoicesErr, couponsErr); err != nil {
 		s.Fatal(err)
 	}
 	for _, user := range users[0].Nodes {
 		user.InvitationDelivery = nil // goes on in the background; the mail's job is compared
 	}
-	text, err := json.Marshal([]any{organizations, users, events})
+	text, err := json.Marshal([]any{organizations, users, events, instances, accounts, invoices, coupons})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -379,7 +383,7 @@ func TestDeleteOrganization(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")
 			acme := owner.create("Acme", "acme")
-			wantOne(race(func(int) *answer { return owner.send(deleteOrganization, vars{"org": acme, "name": "Acme"}) }), fault.NotFound)
+			wantOne(race(func(int) *answer { return owner.send(deleteOrganization, vars{"org": acme, "name": "Acme"}) }), fault.NotFound, fault.Conflict)
 			s.wantLog(acme, db.OrganizationDeleted)
 		})
 	})

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"studio/account"
+	"studio/billing"
 	"studio/db"
 	"studio/event"
 	"studio/fault"
 	"studio/graph"
+	"studio/instance"
 	"studio/organization"
 )
 
@@ -24,6 +26,8 @@ type Resolvers struct {
 	DB            *db.DB
 	Accounts      *account.Accounts
 	Organizations *organization.Organizations
+	Instances     *instance.Instances
+	Bills         *billing.Billing
 	Events        *event.Hub
 	// LoaderWait is how long loaders gather; a sensible time when 0.
 	LoaderWait time.Duration
@@ -38,6 +42,12 @@ type (
 	organizationFields  struct{ *Resolvers }
 	organizationMembers struct{ *Resolvers }
 	events              struct{ *Resolvers }
+	catalogs            struct{ *Resolvers }
+	instances           struct{ *Resolvers }
+	billings            struct{ *Resolvers }
+	invoices            struct{ *Resolvers }
+	invoiceLines        struct{ *Resolvers }
+	coupons             struct{ *Resolvers }
 )
 
 var _ graph.ResolverRoot = (*Resolvers)(nil)
@@ -65,6 +75,24 @@ func (r *Resolvers) OrganizationUser() graph.OrganizationUserResolver { return o
 
 // Event answers the fields of type Event.
 func (r *Resolvers) Event() graph.EventResolver { return events{r} }
+
+// Catalog answers the fields of type Catalog.
+func (r *Resolvers) Catalog() graph.CatalogResolver { return catalogs{r} }
+
+// Instance answers the fields of type Instance.
+func (r *Resolvers) Instance() graph.InstanceResolver { return instances{r} }
+
+// Billing answers the fields of type Billing.
+func (r *Resolvers) Billing() graph.BillingResolver { return billings{r} }
+
+// Invoice answers the fields of type Invoice.
+func (r *Resolvers) Invoice() graph.InvoiceResolver { return invoices{r} }
+
+// InvoiceLine answers the fields of type InvoiceLine.
+func (r *Resolvers) InvoiceLine() graph.InvoiceLineResolver { return invoiceLines{r} }
+
+// Coupon answers the fields of type Coupon.
+func (r *Resolvers) Coupon() graph.CouponResolver { return coupons{r} }
 
 // optional loads what an ID names, and nothing when there is none.
 func optional[T any](ctx context.Context, load func(ctx context.Context, id string) (*T, error), id *string) (*T, error) {

@@ -21,14 +21,17 @@ import (
 	"github.com/tidwall/gjson"
 
 	"studio/account"
+	"studio/billing"
 	"studio/db"
 	"studio/db/dbtest"
 	"studio/event"
 	"studio/fault"
+	"studio/instance"
 	"studio/job"
 	"studio/mail"
 	"studio/organization"
 	"studio/resolvers"
+	"studio/stripesandbox"
 )
 
 const password = "correct horse battery"
@@ -40,6 +43,9 @@ type studio struct {
 	clock      *clock
 	db         *db.DB
 	mailbox    *mail.Mailbox
+	stripe     string // the URL of the sandbox
+	advance    http.Handler
+	bills      *billing.Billing
 	statements *statements
 }
 
@@ -63,9 +69,18 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	draining := make(chan struct{})
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
+	sandbox := stripesandbox.New(s.db, jobs, s.url+"/webhooks/stripe", stripesandbox.WebhookSecret)
+	stripe := httptest.NewServer(sandbox.API())
+	s.stripe, s.advance = stripe.URL, sandbox.Advance()
 	handler := s.edge(jobs, events, loaderWait).Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	webhook := s.bills.Webhook()
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
+		r = r.WithContext(log.WithContext(r.Context()))
+		if r.URL.Path == "/webhooks/stripe" {
+			webhook.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
 	})
 	server.Start()
 
@@ -77,17 +92,24 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 		server.Close()
 		cancel()
 		background.Wait()
+		stripe.Close()
 	})
 	return s
 }
 
 // edge wires the resolvers.
 func (s *studio) edge(jobs *job.Queue, events *event.Hub, wait time.Duration) *resolvers.Resolvers {
-	organizations := organization.New(s.db, jobs, s.mailbox, s.url)
+	s.bills = billing.New(s.db, jobs, s.mailbox, s.url, billing.Settings{
+		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
+		APIURL: s.stripe,
+	})
+	organizations := organization.New(s.db, jobs, s.mailbox, s.url, s.bills.Close)
 	return &resolvers.Resolvers{
 		DB:            s.db,
 		Accounts:      account.New(s.db, jobs, s.mailbox, organizations, s.url, account.WithHashing(cheapHashing)),
 		Organizations: organizations,
+		Instances:     instance.New(s.db, jobs, s.bills, instance.Embedded{Delay: time.Millisecond}),
+		Bills:         s.bills,
 		Events:        events,
 		LoaderWait:    wait,
 	}
@@ -99,15 +121,20 @@ const loaderWait = 2 * time.Millisecond
 // cheapHashing keeps the memory-hard part from being most of what the tests take.
 var cheapHashing = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
-// clock is the time that the server believes in: the real one, and what tests add to it.
+// clock is the time that the server believes in: the real one, or one that stands still, and what
+// tests add to it.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	frozen time.Time
+	mu     sync.Mutex
+	ahead  time.Duration
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.frozen.IsZero() {
+		return c.frozen.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
 }
 

@@ -143,9 +143,9 @@ func TestRetries(t *testing.T) {
 				_, err := f.client.V1Invoices.Pay(f.Context(), in.ID, params)
 				f.refused(err, 402, "card_declined", "Your card was declined.")
 			}
-			equal(f, "declined", state(f, in), []any{"open", int64(2), due.Add(3 * day).Unix(), true, int64(1999)})
+			equal(f, "declined", state(f, in), []any{"open", int64(1), due.Add(3 * day).Unix(), true, int64(1999)})
 			f.moveTo(due.Add(3 * day))
-			equal(f, "retried nevertheless", state(f, in), []any{"open", int64(3), due.Add(8 * day).Unix(), true, int64(1999)})
+			equal(f, "retried nevertheless", state(f, in), []any{"open", int64(2), due.Add(8 * day).Unix(), true, int64(1999)})
 			f.setCard(customer, "pm_card_visa")
 			paid := must[*stripe.Invoice](f)(f.client.V1Invoices.Pay(f.Context(), in.ID, nil))
 			equal(f, "paid", summarize(paid), summary{"paid", "subscription_cycle", 1999, 1999, 1999, 1999, 0, 0, 0})

@@ -233,10 +233,10 @@ func (c charge) key() (kind, id, customer string) { return "charge", c.ID, c.Cus
 // is tried again unless it has been often enough.
 func (t *turn) collectOrRetry(in *invoice, s *subscription, retries int) (*refusal, error) {
 	if retries >= len(retryAfter) {
-		return t.collect(in, s, nil)
+		return t.collect(in, s, true, nil)
 	}
 	next := t.now + retryAfter[retries]
-	refused, err := t.collect(in, s, &next)
+	refused, err := t.collect(in, s, true, &next)
 	if refused == nil || err != nil {
 		return nil, err
 	}
@@ -244,16 +244,17 @@ func (t *turn) collectOrRetry(in *invoice, s *subscription, retries int) (*refus
 }
 
 // collect charges what is due of an open invoice, which is saved, as the subscription is not. When
-// that is refused, next is when it is tried again, if ever.
-func (t *turn) collect(in *invoice, s *subscription, next *int64) (*refusal, error) {
+// that is refused, next is when it is tried again, if ever. After the first attempt, Stripe counts only
+// those that are made by itself.
+func (t *turn) collect(in *invoice, s *subscription, byItself bool, next *int64) (*refusal, error) {
 	refused, err := t.charge(in)
 	if err != nil {
 		return nil, err
 	}
-	in.Attempted = true
-	if in.AmountDue > 0 {
+	if in.AmountDue > 0 && (byItself || !in.Attempted) {
 		in.AttemptCount++
 	}
+	in.Attempted = true
 	if refused != nil {
 		in.NextPaymentAttempt, in.AutoAdvance = next, next != nil
 		if s.Status == "active" && in.BillingReason == "subscription_create" {
@@ -357,7 +358,7 @@ func (t *turn) payInvoice() (any, error) {
 		return nil, err
 	}
 	before := s.Status
-	refused, err := t.collect(in, s, in.NextPaymentAttempt)
+	refused, err := t.collect(in, s, false, in.NextPaymentAttempt)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,179 @@
+package billing
+
+// The card: entered in Stripe's own form, and known to us by Stripe's ID.
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/stripe/stripe-go/v85"
+
+	"studio/db"
+	"studio/fault"
+)
+
+// StartCardSetup begins entering a card: the secret opens Stripe's card form, in which the
+// publishable key stands for us.
+func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizationID string) (clientSecret, publishableKey string, err error) {
+	var account *db.BillingAccount
+	err = b.change(ctx, actor, openJob, task{OrganizationID: organizationID}, noOrganization, func(tx *db.DB) (bool, error) {
+		known, err := tx.BillingAccountsOf(ctx, []string{organizationID})
+		if err == nil {
+			account = known[0]
+		}
+		return account == nil, err
+	})
+	if err == nil && account == nil {
+		account, err = b.db.BillingAccountOf(ctx, organizationID)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	// Not in a job: the secret must not be stored, and a setup that is lost is begun anew.
+	setup, err := b.stripe.V1SetupIntents.Create(ctx, once(db.NewID(db.JobPrefix), "set up", &stripe.SetupIntentCreateParams{
+		Customer: &account.CustomerID, Usage: stripe.String("off_session"), PaymentMethodTypes: stripe.StringSlice([]string{"card"}),
+	}))
+	if err != nil {
+		return "", "", b.giveUp(ctx, organizationID, err)
+	}
+	return setup.ClientSecret, b.settings.PublishableKey, nil
+}
+
+var (
+	paymentMethodID  = regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,252}$`)
+	errPaymentMethod = fault.Invalid("paymentMethodId", "Give the ID of a payment method that Stripe's card form has made, pm_….")
+)
+
+// SetCard makes a payment method the organization's one card. CARD_DECLINED leaves the old one;
+// INVALID_INPUT when there is no such payment method.
+func (b *Billing) SetCard(ctx context.Context, actor *db.User, organizationID, methodID string) (*db.BillingAccount, error) {
+	methodID = strings.TrimSpace(methodID)
+	if !paymentMethodID.MatchString(methodID) {
+		return nil, errPaymentMethod
+	}
+	t := task{OrganizationID: organizationID, PaymentMethodID: methodID}
+	err := b.change(ctx, actor, setJob, t, noOrganization, func(*db.DB) (bool, error) { return true, nil })
+	if err != nil {
+		return nil, err
+	}
+	return b.accountOf(ctx, organizationID)
+}
+
+// setCard is the job of SetCard.
+func (b *Billing) setCard(ctx context.Context, t *task) error {
+	account, err := b.customer(ctx, t.OrganizationID)
+	if err == nil {
+		err = b.replaceCard(ctx, t, account)
+	}
+	if err == nil {
+		_, err = b.refresh(ctx, t.OrganizationID, cause{card: t.actor}, nil)
+	}
+	return b.giveUp(ctx, t.OrganizationID, err)
+}
+
+func (b *Billing) replaceCard(ctx context.Context, t *task, account *db.BillingAccount) error {
+	// The ID may be another afterwards: Stripe's test payment methods stand for a new one each time.
+	method, err := b.stripe.V1PaymentMethods.Attach(ctx, t.PaymentMethodID, once(t.id, "attach", &stripe.PaymentMethodAttachParams{
+		Customer: &account.CustomerID,
+	}))
+	switch f := failed(err); {
+	case f.declined():
+		return errDeclined(f).On("paymentMethodId")
+	case f.refused():
+		return errPaymentMethod // it does not exist, was used before, or is somebody else's
+	case err != nil:
+		return err
+	case method.Card == nil:
+		if err := b.detach(ctx, t.id, method.ID); err != nil {
+			return err
+		}
+		return errPaymentMethod
+	}
+	_, err = b.stripe.V1Customers.Update(ctx, account.CustomerID, once(t.id, "choose", &stripe.CustomerUpdateParams{
+		InvoiceSettings: &stripe.CustomerUpdateInvoiceSettingsParams{DefaultPaymentMethod: &method.ID},
+	}))
+	if err != nil {
+		return err
+	}
+	return b.detachCards(ctx, t.id, account, method.ID)
+}
+
+// detachCards takes all cards but one from a customer.
+func (b *Billing) detachCards(ctx context.Context, jobID string, account *db.BillingAccount, except string) error {
+	params := &stripe.CustomerListPaymentMethodsParams{Customer: &account.CustomerID, Type: stripe.String("card")}
+	params.Limit = stripe.Int64(100)
+	var others []string // read to the end first: a page begins after a card that is still there
+	for method, err := range b.stripe.V1Customers.ListPaymentMethods(ctx, params).All(ctx) {
+		if err != nil {
+			return err
+		}
+		if method.ID != except {
+			others = append(others, method.ID)
+		}
+	}
+	for _, id := range others {
+		if err := b.detach(ctx, jobID, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Billing) detach(ctx context.Context, jobID, methodID string) error {
+	_, err := b.stripe.V1PaymentMethods.Detach(ctx, methodID, once(jobID, "detach "+methodID, &stripe.PaymentMethodDetachParams{}))
+	return err
+}
+
+// RemoveCard removes the organization's card. CARD_IN_USE while there are paid instances.
+func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID string) (*db.BillingAccount, error) {
+	err := b.change(ctx, actor, removeJob, task{OrganizationID: organizationID}, noOrganization, func(tx *db.DB) (bool, error) {
+		account, err := removable(ctx, tx, organizationID)
+		return account != nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.accountOf(ctx, organizationID)
+}
+
+// removeCard is the job of RemoveCard.
+func (b *Billing) removeCard(ctx context.Context, t *task) error {
+	var account *db.BillingAccount
+	err := b.db.InTx(ctx, func(tx *db.DB) error {
+		if _, err := tx.LockOrganization(ctx, t.OrganizationID); err != nil {
+			return err
+		}
+		var err error
+		if account, err = removable(ctx, tx, t.OrganizationID); err != nil || account == nil {
+			return err
+		}
+		// From now on nothing that costs money begins, see Affordable. The details stay until the
+		// card is gone, so that the refresh sees what is gone.
+		account.PaymentMethodID = nil
+		return tx.UpdateBillingAccount(ctx, account)
+	})
+	if err != nil || account == nil {
+		return err
+	}
+	if err = b.detachCards(ctx, t.id, account, ""); err == nil {
+		_, err = b.refresh(ctx, t.OrganizationID, cause{card: t.actor}, nil)
+	}
+	return b.giveUp(ctx, t.OrganizationID, err)
+}
+
+// removable is the account of a locked organization that has a card to remove, nil when it has none.
+func removable(ctx context.Context, tx *db.DB, organizationID string) (*db.BillingAccount, error) {
+	accounts, err := tx.BillingAccountsOf(ctx, []string{organizationID})
+	if err != nil || accounts[0] == nil || accounts[0].CardLast4 == nil {
+		return nil, err
+	}
+	instances, err := tx.InstancesOf(ctx, organizationID)
+	for _, instance := range instances {
+		if instance.SubscriptionID != nil || instance.Amount() > 0 && instance.Status != db.InstanceDeleting {
+			return nil, fault.New(fault.CardInUse,
+				"The instance %s is paid with this card. Delete the paid instances first, or set another card.", instance.Name)
+		}
+	}
+	return accounts[0], err
+}

@@ -1,0 +1,231 @@
+package billing
+
+// Subscriptions: what Stripe bills for an instance again and again.
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/stripe/stripe-go/v85"
+
+	"studio/db"
+)
+
+// Order is what Stripe is to bill for an instance.
+type Order struct {
+	Instance *db.Instance
+	Interval db.Interval
+	// Items are empty when the instance is to cost nothing, or is to be deleted.
+	Items []Item
+}
+
+// Item is a part of what is billed. An order has at most one of each product.
+type Item struct {
+	// ProductID is what it is at Stripe, for example studio-cloud-2gb, and Name what stands on
+	// invoices.
+	ProductID, Name string
+	// UnitAmount is in cents.
+	UnitAmount, Quantity int64
+}
+
+// Bill makes Stripe bill for an instance what is ordered, by whatever is needed: a new subscription,
+// a change, an end, or nothing. What a change costs is billed at once, and what was paid and is not
+// used becomes credit. Then it stores what Stripe knows, in one transaction under the organization's
+// lock that begins with then. It must be called by a job in the organization's lane, and may be called
+// again. CARD_DECLINED and PAYMENT_METHOD_REQUIRED have changed nothing; after any other error it is
+// not known whether something was.
+func (b *Billing) Bill(ctx context.Context, jobID string, actor *db.User, order Order, then func(tx *db.DB) error) error {
+	account, err := b.db.BillingAccountOf(ctx, order.Instance.OrganizationID)
+	switch {
+	case err == nil:
+		err = b.arrange(ctx, jobID, account, order)
+	case !errors.Is(err, db.ErrNotFound):
+		return err
+	case len(order.Items) > 0:
+		return errNoCard
+	default:
+		err = nil // an organization that never paid has nothing at Stripe
+	}
+	if err != nil {
+		return err
+	}
+	_, err = b.refresh(ctx, order.Instance.OrganizationID, cause{invoices: actor}, then)
+	return err
+}
+
+// arrange makes the instance's subscription the one that is ordered.
+func (b *Billing) arrange(ctx context.Context, jobID string, account *db.BillingAccount, order Order) error {
+	s, err := b.look(ctx, account)
+	if err != nil {
+		return err
+	}
+	own := s.subscriptions(order.Instance.ID)
+	for i, subscription := range own {
+		if i > 0 || len(order.Items) == 0 {
+			if err := b.cancel(ctx, subscription); err != nil {
+				return err
+			}
+		}
+	}
+	if len(order.Items) == 0 {
+		return nil
+	}
+	if err := b.makeProducts(ctx, jobID, order.Items); err != nil {
+		return err
+	}
+	if len(own) > 0 {
+		err = b.update(ctx, jobID, own[0], order)
+	} else {
+		err = b.subscribe(ctx, jobID, s, order)
+	}
+	if f := failed(err); f.declined() {
+		return errDeclined(f)
+	} else if f.refused() && s.card() == nil {
+		return errNoCard
+	}
+	return err
+}
+
+// makeProducts makes what the items are at Stripe, unless it is there.
+func (b *Billing) makeProducts(ctx context.Context, jobID string, items []Item) error {
+	for _, item := range items {
+		if _, known := b.products.Load(item.ProductID); known {
+			continue
+		}
+		_, err := b.stripe.V1Products.Create(ctx, once(jobID, "product "+item.ProductID, &stripe.ProductCreateParams{
+			ID: &item.ProductID, Name: &item.Name,
+		}))
+		if err != nil && failed(err).code != stripe.ErrorCodeResourceAlreadyExists {
+			return err
+		}
+		b.products.Store(item.ProductID, true)
+	}
+	return nil
+}
+
+// subscribe begins a subscription, with what is left of the organization's percentages.
+func (b *Billing) subscribe(ctx context.Context, jobID string, s *seen, order Order) error {
+	if s.card() == nil {
+		return errNoCard
+	}
+	coupons, err := b.db.CouponsOfOrganizations(ctx, []string{s.account.OrganizationID})
+	if err != nil {
+		return err
+	}
+	params := &stripe.SubscriptionCreateParams{
+		Customer:        &s.account.CustomerID,
+		OffSession:      stripe.Bool(true),
+		PaymentBehavior: stripe.String("error_if_incomplete"),
+		Metadata: map[string]string{
+			"organization_id": s.account.OrganizationID, "instance_id": order.Instance.ID, "instance_name": order.Instance.Name,
+		},
+	}
+	for i := range coupons[0] {
+		coupon := coupons[0][len(coupons[0])-1-i] // the oldest first, see afterPercentages
+		id, err := b.discount(ctx, jobID, coupon, s.at)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			params.Discounts = append(params.Discounts, &stripe.SubscriptionCreateDiscountParams{Coupon: &id})
+		}
+	}
+	for _, item := range order.Items {
+		params.Items = append(params.Items, &stripe.SubscriptionCreateItemParams{
+			PriceData: &stripe.SubscriptionCreateItemPriceDataParams{
+				Currency: currency(), Product: &item.ProductID, UnitAmount: &item.UnitAmount,
+				Recurring: &stripe.SubscriptionCreateItemPriceDataRecurringParams{Interval: interval(order.Interval)},
+			},
+			Quantity: &item.Quantity,
+		})
+	}
+	_, err = b.stripe.V1Subscriptions.Create(ctx, once(jobID, "subscribe", params))
+	return err
+}
+
+// update changes the items that differ.
+func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe.Subscription, order Order) error {
+	params := &stripe.SubscriptionUpdateParams{
+		OffSession:        stripe.Bool(true),
+		PaymentBehavior:   stripe.String("error_if_incomplete"),
+		ProrationBehavior: stripe.String("always_invoice"),
+	}
+	billed := map[string]*stripe.SubscriptionItem{}
+	for _, item := range subscription.Items.Data {
+		billed[item.Price.Product.ID] = item
+	}
+	for _, item := range order.Items {
+		change := &stripe.SubscriptionUpdateItemParams{Quantity: &item.Quantity}
+		old := billed[item.ProductID]
+		delete(billed, item.ProductID)
+		samePrice := old != nil && old.Price.UnitAmount == item.UnitAmount &&
+			old.Price.Recurring != nil && string(old.Price.Recurring.Interval) == *interval(order.Interval)
+		if samePrice && old.Quantity == item.Quantity {
+			continue
+		}
+		if old != nil {
+			change.ID = &old.ID
+		}
+		if !samePrice {
+			change.PriceData = &stripe.SubscriptionUpdateItemPriceDataParams{
+				Currency: currency(), Product: &item.ProductID, UnitAmount: &item.UnitAmount,
+				Recurring: &stripe.SubscriptionUpdateItemPriceDataRecurringParams{Interval: interval(order.Interval)},
+			}
+		}
+		params.Items = append(params.Items, change)
+	}
+	for _, item := range subscription.Items.Data {
+		if billed[item.Price.Product.ID] != nil {
+			params.Items = append(params.Items, &stripe.SubscriptionUpdateItemParams{ID: &item.ID, Deleted: stripe.Bool(true)})
+		}
+	}
+	if len(params.Items) == 0 {
+		return nil
+	}
+	_, err := b.stripe.V1Subscriptions.Update(ctx, subscription.ID, once(jobID, "update", params))
+	return err
+}
+
+// cancel ends a subscription at once; the unused time becomes credit. One that is over already is
+// missing.
+func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription) error {
+	_, err := b.stripe.V1Subscriptions.Cancel(ctx, subscription.ID, &stripe.SubscriptionCancelParams{
+		Prorate: stripe.Bool(true), InvoiceNow: stripe.Bool(true),
+	})
+	if failed(err).missing() {
+		return nil
+	}
+	return err
+}
+
+func currency() *string { return stripe.String(strings.ToLower(Currency)) }
+
+func interval(i db.Interval) *string { return stripe.String(strings.ToLower(string(i))) }
+
+// Close ends what an organization has with Stripe: subscriptions first, so that the card is still
+// there when that fails. It must be called by a job in the organization's lane, and may be called
+// again.
+func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error {
+	account, err := b.db.BillingAccountOf(ctx, organizationID)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, err := b.look(ctx, account)
+	if err != nil {
+		return err
+	}
+	for _, subscription := range s.live {
+		if err := b.cancel(ctx, subscription); err != nil {
+			return err
+		}
+	}
+	if err := b.detachCards(ctx, jobID, account, ""); err != nil {
+		return err
+	}
+	_, err = b.refresh(ctx, organizationID, cause{}, nil)
+	return err
+}

@@ -1,0 +1,122 @@
+package billing
+
+// The sweep: finds and repairs what no webhook told.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stripe/stripe-go/v85"
+
+	"studio/db"
+	"studio/job"
+)
+
+const (
+	// sweepPage is how many accounts are read at once.
+	sweepPage = 100
+	// eventRetention is how long a webhook is remembered; Stripe sends one again for three days.
+	eventRetention = 30 * 24 * time.Hour
+)
+
+// Sweep compares every organization with Stripe, one after the other, and repairs what differs.
+func (b *Billing) Sweep(ctx context.Context) error {
+	if err := b.db.DeleteStripeEvents(ctx, b.db.Now().Add(-eventRetention)); err != nil {
+		return err
+	}
+	last := ""
+	for ctx.Err() == nil {
+		accounts, err := b.db.BillingAccountsAfter(ctx, last, sweepPage)
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			if err := b.sweep(ctx, account.OrganizationID); err != nil {
+				zerolog.Ctx(ctx).Error().Err(err).Str("organization", account.OrganizationID).Msg("cannot compare with Stripe")
+			}
+			last = account.OrganizationID
+		}
+		if len(accounts) < sweepPage {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// sweep compares one organization with Stripe.
+func (b *Billing) sweep(ctx context.Context, organizationID string) error {
+	var jobID string
+	err := b.db.InTx(ctx, func(tx *db.DB) (err error) {
+		jobID, err = b.jobs.Enqueue(ctx, tx, refreshJob, task{OrganizationID: organizationID, Sweep: true},
+			job.InLane(organizationID), job.Foreground())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.jobs.Do(ctx, jobID); !errors.Is(err, job.ErrPending) {
+		return err
+	}
+	return nil // it is done when its lane is free
+}
+
+// repair is the sweep's job.
+func (b *Billing) repair(ctx context.Context, t *task) error {
+	account, err := b.db.BillingAccountOf(ctx, t.OrganizationID)
+	if err != nil {
+		return err
+	}
+	log := zerolog.Ctx(ctx).With().Str("organization", t.OrganizationID).Logger()
+	s, err := b.look(ctx, account)
+	if err != nil {
+		return err
+	}
+	instances, err := b.db.InstancesOf(ctx, t.OrganizationID)
+	if err != nil {
+		return err
+	}
+	for _, orphan := range orphans(s, instances) {
+		log.Error().Str("subscription", orphan.ID).Msg("a subscription bills for no instance; it is canceled")
+		if err := b.cancel(ctx, orphan); err != nil {
+			return err
+		}
+		b.drift.Inc()
+	}
+	differences, err := b.refresh(ctx, t.OrganizationID, cause{}, nil)
+	if err != nil {
+		return err
+	}
+	b.drift.Add(float64(differences))
+	for _, instance := range instances {
+		// Nothing is charged without being asked for, so this is for people to settle.
+		if instance.Status == db.InstanceActive && instance.Amount() > 0 && len(s.subscriptions(instance.ID)) == 0 {
+			log.Error().Str("instance", instance.ID).Msg("a paid instance has no subscription")
+			b.drift.Inc()
+		}
+	}
+	return nil
+}
+
+// orphans are the live subscriptions of ours that no instance is behind, or that another bills for
+// already.
+func orphans(s *seen, instances []*db.Instance) []*stripe.Subscription {
+	billed := map[string]bool{} // whether an instance has been seen billed
+	for _, instance := range instances {
+		billed[instance.ID] = false
+	}
+	var found []*stripe.Subscription
+	for _, subscription := range s.live {
+		if subscription.Metadata["organization_id"] != s.account.OrganizationID {
+			continue // made by hand, for something else
+		}
+		id := subscription.Metadata["instance_id"]
+		if already, exists := billed[id]; already || !exists {
+			found = append(found, subscription)
+		} else {
+			billed[id] = true
+		}
+	}
+	return found
+}

@@ -1,0 +1,165 @@
+package resolvers
+
+// Billing: the card, the invoices and the coupons of an organization.
+
+import (
+	"context"
+
+	"studio/billing"
+	"studio/db"
+	"studio/graph"
+)
+
+func (r organizationFields) Billing(ctx context.Context, o *db.Organization) (*db.BillingAccount, error) {
+	return loadersOf(ctx).billing(ctx, o.ID)
+}
+
+func (r billings) ID(_ context.Context, b *db.BillingAccount) (string, error) {
+	return db.BillingIDOf(b.OrganizationID), nil
+}
+
+func (r billings) Status(_ context.Context, b *db.BillingAccount) (graph.BillingStatus, error) {
+	if b.Overdue {
+		return graph.BillingStatusPaymentOverdue, nil
+	}
+	return graph.BillingStatusOk, nil
+}
+
+func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, error) {
+	if b.PaymentMethodID == nil {
+		return nil, nil
+	}
+	return &graph.Card{
+		Brand: *b.CardBrand, Last4: *b.CardLast4, ExpMonth: int32(*b.CardExpMonth), ExpYear: int32(*b.CardExpYear),
+	}, nil
+}
+
+func (r billings) Invoices(
+	ctx context.Context, b *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus,
+) (*graph.InvoiceConnection, error) {
+	list := "invoices of " + b.OrganizationID
+	page, err := pageArguments{first, last, after, before}.page(list, (&db.Invoice{}).Key())
+	if err != nil {
+		return nil, err
+	}
+	key := invoicePage{b.OrganizationID, invoiceQuery{page: page}}
+	if status != nil {
+		key.status = *status
+	}
+	load := loadersOf(ctx).invoicePages.Load(ctx, key)
+	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).invoiceCounts.Load(ctx, key) })
+	rows, total, err := pageAndCount(load, count)
+	if err != nil {
+		return nil, err
+	}
+	cursor := func(v *db.Invoice) string { return db.Cursor(list, v.Key()) }
+	connection := &graph.InvoiceConnection{
+		Edges: []*graph.InvoiceEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
+	}
+	for _, node := range rows.Nodes {
+		connection.Edges = append(connection.Edges, &graph.InvoiceEdge{Cursor: cursor(node), Node: node})
+	}
+	return connection, nil
+}
+
+func (r billings) Coupons(ctx context.Context, b *db.BillingAccount) ([]*db.Coupon, error) {
+	return loadersOf(ctx).couponLists.Load(ctx, b.OrganizationID)()
+}
+
+func (r billings) Credit(_ context.Context, b *db.BillingAccount) (*billing.Money, error) {
+	return billing.Dollars(b.Credit), nil
+}
+
+func (r billings) UpcomingInvoices(ctx context.Context, b *db.BillingAccount) ([]*billing.Upcoming, error) {
+	return loadersOf(ctx).upcoming.Load(ctx, b.OrganizationID)()
+}
+
+func money(amount int64, currency string) (*billing.Money, error) {
+	return &billing.Money{Amount: int(amount), Currency: currency}, nil
+}
+
+func (r invoices) Subtotal(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.Subtotal, v.Currency)
+}
+
+func (r invoices) Discount(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.Discount, v.Currency)
+}
+
+func (r invoices) Tax(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.Tax, v.Currency)
+}
+
+func (r invoices) Total(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.Total, v.Currency)
+}
+
+func (r invoices) AmountPaid(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.AmountPaid, v.Currency)
+}
+
+func (r invoices) AmountDue(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+	return money(v.AmountDue, v.Currency)
+}
+
+func (r invoiceLines) Amount(_ context.Context, line *db.InvoiceLine) (*billing.Money, error) {
+	return money(line.Amount, line.Currency)
+}
+
+func (r invoiceLines) Instance(ctx context.Context, line *db.InvoiceLine) (*db.Instance, error) {
+	if line.InstanceID == "" {
+		return nil, nil
+	}
+	return loadersOf(ctx).instance(ctx, line.InstanceID)
+}
+
+func (r coupons) AmountOff(_ context.Context, k *db.Coupon) (*billing.Money, error) {
+	if k.AmountOff == nil {
+		return nil, nil
+	}
+	return money(*k.AmountOff, k.Currency)
+}
+
+func (r coupons) AddedBy(ctx context.Context, k *db.Coupon) (*db.User, error) {
+	return optional(ctx, loadersOf(ctx).user, k.AddedByID)
+}
+
+func (r mutations) StartCardSetup(ctx context.Context, input graph.StartCardSetupInput) (*graph.StartCardSetupPayload, error) {
+	secret, key, err := r.Bills.StartCardSetup(ctx, callerOf(ctx).User, input.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.StartCardSetupPayload{ClientSecret: secret, PublishableKey: key}, nil
+}
+
+func (r mutations) SetCard(ctx context.Context, input graph.SetCardInput) (*graph.SetCardPayload, error) {
+	account, err := r.Bills.SetCard(ctx, callerOf(ctx).User, input.OrganizationID, input.PaymentMethodID)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.SetCardPayload{Billing: account}, nil
+}
+
+func (r mutations) RemoveCard(ctx context.Context, input graph.RemoveCardInput) (*graph.RemoveCardPayload, error) {
+	account, err := r.Bills.RemoveCard(ctx, callerOf(ctx).User, input.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.RemoveCardPayload{Billing: account}, nil
+}
+
+func (r mutations) AddCoupon(ctx context.Context, input graph.AddCouponInput) (*graph.AddCouponPayload, error) {
+	coupon, account, err := r.Bills.AddCoupon(ctx, callerOf(ctx).User, input.OrganizationID, input.Code)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.AddCouponPayload{Coupon: coupon, Billing: account}, nil
+}
+
+func (r mutations) PayInvoice(ctx context.Context, input graph.PayInvoiceInput) (*graph.PayInvoicePayload, error) {
+	paid, err := r.Bills.PayInvoice(ctx, callerOf(ctx).User, input.InvoiceID)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.PayInvoicePayload{Invoice: paid}, nil
+}

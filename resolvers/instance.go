@@ -1,0 +1,122 @@
+package resolvers
+
+// Instances: the catalog, and what runs in an organization.
+
+import (
+	"context"
+	"time"
+
+	"studio/billing"
+	"studio/db"
+	"studio/fault"
+	"studio/graph"
+	"studio/instance"
+)
+
+func (r queries) Catalog(context.Context) (*graph.Catalog, error) {
+	return &graph.Catalog{Regions: instance.Regions(), StoragePlans: instance.StoragePlans()}, nil
+}
+
+func (r catalogs) ComputePlans(_ context.Context, _ *graph.Catalog, of *db.InstanceType) ([]*instance.ComputePlan, error) {
+	return instance.ComputePlans(of), nil
+}
+
+func (r organizationFields) InstanceCount(ctx context.Context, o *db.Organization) (*int32, error) {
+	count, err := loadersOf(ctx).instanceCounts.Load(ctx, o.ID)()
+	if err != nil {
+		return nil, err
+	}
+	total := int32(count)
+	return &total, nil
+}
+
+func (r organizationFields) Instances(
+	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
+) (*graph.InstanceConnection, error) {
+	list := "instances of " + o.ID
+	page, err := pageArguments{first, last, after, before}.page(list, (&db.Instance{}).Key())
+	if err != nil {
+		return nil, err
+	}
+	load := loadersOf(ctx).instancePages.Load(ctx, instancePage{o.ID, page})
+	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
+	rows, total, err := pageAndCount(load, count)
+	if err != nil {
+		return nil, err
+	}
+	cursor := func(i *db.Instance) string { return db.Cursor(list, i.Key()) }
+	connection := &graph.InstanceConnection{
+		Edges: []*graph.InstanceEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
+	}
+	for _, node := range rows.Nodes {
+		connection.Edges = append(connection.Edges, &graph.InstanceEdge{Cursor: cursor(node), Node: node})
+	}
+	return connection, nil
+}
+
+func (r instances) Organization(ctx context.Context, i *db.Instance) (*db.Organization, error) {
+	o, err := loadersOf(ctx).organization(ctx, i.OrganizationID)
+	if err == nil && o == nil {
+		return nil, fault.ErrNoOrganization
+	}
+	return o, err
+}
+
+func (r instances) Region(_ context.Context, i *db.Instance) (*instance.Region, error) {
+	if i.RegionID == nil {
+		return nil, nil
+	}
+	return instance.RegionByID(*i.RegionID), nil
+}
+
+func (r instances) ComputePlan(_ context.Context, i *db.Instance) (*instance.ComputePlan, error) {
+	return instance.ComputePlanByID(i.ComputePlanID), nil
+}
+
+func (r instances) Price(_ context.Context, i *db.Instance) (*billing.Money, error) {
+	return billing.Dollars(i.Amount()), nil
+}
+
+func (r instances) StorageResizableAt(_ context.Context, i *db.Instance) (*time.Time, error) {
+	return instance.StorageResizableAt(i, r.DB.Now()), nil
+}
+
+func (r mutations) CreateInstance(ctx context.Context, input graph.CreateInstanceInput) (*graph.CreateInstancePayload, error) {
+	created, err := r.Instances.Create(ctx, callerOf(ctx).User, input.OrganizationID, instance.Cloud{
+		Name: input.Name, Region: input.Region, ComputePlanID: input.ComputePlanID, StorageGB: int(input.StorageGb),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &graph.CreateInstancePayload{Instance: created}, nil
+}
+
+func (r mutations) RegisterInstance(ctx context.Context, input graph.RegisterInstanceInput) (*graph.RegisterInstancePayload, error) {
+	registered, err := r.Instances.Register(ctx, callerOf(ctx).User, input.OrganizationID, instance.Installed{
+		Name: input.Name, Host: input.Host, Port: int(input.Port), TLS: input.Ssl, ComputePlanID: input.ComputePlanID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &graph.RegisterInstancePayload{Instance: registered}, nil
+}
+
+func (r mutations) ResizeInstance(ctx context.Context, input graph.ResizeInstanceInput) (*graph.ResizeInstancePayload, error) {
+	var storage *int
+	if input.StorageGb != nil {
+		size := int(*input.StorageGb)
+		storage = &size
+	}
+	resized, err := r.Instances.Resize(ctx, callerOf(ctx).User, input.InstanceID, input.ComputePlanID, storage)
+	if err != nil {
+		return nil, err
+	}
+	return &graph.ResizeInstancePayload{Instance: resized}, nil
+}
+
+func (r mutations) DeleteInstance(ctx context.Context, input graph.DeleteInstanceInput) (*graph.DeleteInstancePayload, error) {
+	if err := r.Instances.Delete(ctx, callerOf(ctx).User, input.InstanceID, input.ConfirmName); err != nil {
+		return nil, err
+	}
+	return &graph.DeleteInstancePayload{DeletedInstanceID: input.InstanceID}, nil
+}
