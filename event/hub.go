@@ -21,6 +21,9 @@ import (
 // second within which a stream must end.
 const checkInterval = 500 * time.Millisecond
 
+// breath is how long a follower has to make room for the rest of many events at once.
+const breath = 20 * time.Millisecond
+
 // Hub carries events to streams. One goroutine reads the log for all of them, so that a hundred
 // followers of an organization cost as many statements as one.
 type Hub struct {
@@ -176,8 +179,10 @@ func (h *Hub) serve(ctx context.Context) {
 			member := access.member(s)
 			if err := s.errEnd(access.signedIn(s), member); err != nil {
 				h.end(s, err)
-			} else if !s.send(news.events[s.organizationID], member) {
+			} else if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
 				h.end(s, errBehind)
+			} else if !all {
+				time.AfterFunc(breath, func() { h.notice(signal(s.organizationID, "")) })
 			}
 		case *inbox:
 			if !access.signedIn(s) {
@@ -189,16 +194,23 @@ func (h *Hub) serve(ctx context.Context) {
 	}
 }
 
-// send offers the events that follow those sent before.
+// send offers the events that follow those sent before, and reports false when there was no room for
+// all of them.
 func (f *follower) send(events []*db.Event, member *db.Membership) bool {
 	for _, e := range events {
 		if e.Seq <= f.seq {
 			continue
 		}
-		f.seq = e.Seq
-		if VisibleTo(member, e) && !f.offer(e) {
-			return false
+		if VisibleTo(member, e) {
+			if !f.offer(e) {
+				if f.fullSince.IsZero() {
+					f.fullSince = time.Now()
+				}
+				return false
+			}
+			f.fullSince = time.Time{}
 		}
+		f.seq = e.Seq
 	}
 	return true
 }

@@ -10,7 +10,8 @@ import (
 	"studio/fault"
 )
 
-// backlog is how many entries wait for a slow subscriber before it is cut off.
+// backlog is how many entries wait for a slow subscriber. When there is no room for checkInterval, it
+// is cut off.
 const backlog = 256
 
 // pageSize is how many events are read at once.
@@ -75,6 +76,8 @@ type follower struct {
 	ownersOnly     bool
 	// seq is the number of the newest event that was sent or passed over.
 	seq int64
+	// fullSince is when there was no room for the next event; zero when there was.
+	fullSince time.Time
 }
 
 // errEnd is the reason why a follower may not go on, nil when it may. What does not exist and what

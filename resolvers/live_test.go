@@ -629,6 +629,33 @@ func withAPIToken(p *person) *person {
 	return p.with(p.do(createAPIToken, vars{"name": "program", "expires": expires}).str("createApiToken.token"))
 }
 
+// TestBurst has more happen at once than waits for a subscriber, who reads promptly.
+func TestBurst(t *testing.T) {
+	live(t, func(s *studio, follow follow) {
+		owner := s.signUp("owner")
+		home := owner.home()
+		prompt := follow(owner, followEvents, vars{"org": home})
+		owner.goesLive()
+		const many = 1_000
+		err := s.db.InTx(s.Context(), func(tx *db.DB) error {
+			for i := range many {
+				if err := event.Record(s.Context(), tx, home, db.OrganizationUpdated, nil, home, fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			s.Fatal(err)
+		}
+		for i := range many {
+			if got := prompt.receive().str("organizationEvents.summary"); got != fmt.Sprint(i) {
+				s.Fatalf("received %s, want %d", got, i)
+			}
+		}
+	})
+}
+
 func TestSlowSubscriber(t *testing.T) {
 	live(t, func(s *studio, follow follow) {
 		owner := s.signUp("owner")
@@ -662,6 +689,7 @@ func TestSlowSubscriber(t *testing.T) {
 			}
 		}
 
+		s.eventually("the slow subscriber to be cut off", func() bool { return s.events.Streams() == 1 })
 		var received []string
 		for {
 			a, err := slow.next()

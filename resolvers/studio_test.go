@@ -46,6 +46,7 @@ type studio struct {
 	stripe     string // the URL of the sandbox
 	advance    http.Handler
 	bills      *billing.Billing
+	events     *event.Hub
 	statements *statements
 }
 
@@ -63,6 +64,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	s.mailbox = mail.NewMailbox(clock.now)
 	jobs := job.NewQueue(s.db, mail.ErrPermanent)
 	events := event.NewHub(s.db)
+	s.events = events
 
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
 	ctx, cancel := context.WithCancel(log.WithContext(context.Background()))
