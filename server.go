@@ -182,17 +182,20 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_ADDR", err)
 	}
 
-	// The sandbox has a port of its own, which stays open until the last job has ended.
-	sandboxListener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("cannot listen on the loopback interface: %w", err)
+	var sandbox net.Listener // on a port of its own, which stays open until the last job has ended
+	var sandboxAddress net.Addr
+	if s.Stripe.SecretKey == "" {
+		if sandbox, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+			return fmt.Errorf("cannot listen on the loopback interface: %w", err)
+		}
+		defer func() { _ = sandbox.Close() }()
+		sandboxAddress = sandbox.Addr()
 	}
-	defer func() { _ = sandboxListener.Close() }()
 
 	draining := make(chan struct{})
-	studio := s.wire(database, draining, listener.Addr(), sandboxListener.Addr())
-	if studio.sandbox != nil {
-		go func() { _ = http.Serve(sandboxListener, studio.sandbox.API()) }()
+	studio := s.wire(database, draining, listener.Addr(), sandboxAddress)
+	if sandbox != nil {
+		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
 	}
 	server := &http.Server{
 		Handler:           studio.handler,

@@ -664,6 +664,57 @@ func TestMail(t *testing.T) {
 	}
 }
 
+// TestSandbox bills without any setting, as the README's session does; with a Stripe account there is
+// no sandbox.
+func TestSandbox(t *testing.T) {
+	t.Parallel()
+	t.Run("Month", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, newFile(t))
+		token, home := s.signUp("owner")
+		org := map[string]any{"org": home}
+		s.do(token, `mutation($org: ID!) { setCard(input: { organizationId: $org, paymentMethodId: "pm_card_visa" }) { billing { id } } }`, org)
+		s.do(token, `mutation($org: ID!) { createInstance(input: {
+			organizationId: $org, name: "one", region: "us-east-1", computePlanId: "cloud-2gb", storageGb: 10
+		}) { instance { id } } }`, org)
+		advance := func(to string) int {
+			response, err := http.Post(s.url+"/dev/stripe/advance", "application/json", strings.NewReader(fmt.Sprintf(`{"to": %q}`, to)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			return response.StatusCode
+		}
+		if status := advance(time.Now().AddDate(0, 0, 32).Format(time.RFC3339)); status != http.StatusOK {
+			t.Fatalf("advancing is answered with %d", status)
+		}
+		if status := advance("2001-01-01T00:00:00Z"); status != http.StatusBadRequest {
+			t.Errorf("going back is answered with %d", status)
+		}
+		bills := s.do(token, `query($org: ID!) { organization(id: $org) { billing { invoices { nodes { status amountPaid { amount } } } } } }`, org)
+		const want = `[{"status":"PAID","amountPaid":{"amount":1999}},{"status":"PAID","amountPaid":{"amount":1999}}]`
+		if got := bills.Get("organization.billing.invoices.nodes").Raw; got != want {
+			t.Errorf("the invoices are %s", got)
+		}
+	})
+	t.Run("WithAccount", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, newFile(t), "STUDIO_STRIPE_SECRET_KEY=sk_test_x", "STUDIO_STRIPE_PUBLISHABLE_KEY=pk_test_x",
+			"STUDIO_STRIPE_WEBHOOK_SECRET=whsec_x", "STUDIO_STRIPE_API_URL=http://"+freeAddress(t, "127.0.0.1"))
+		if status, _, _ := s.get("/dev/stripe/advance"); status != http.StatusNotFound {
+			t.Errorf("the sandbox's clock is answered with %d", status)
+		}
+		response, err := http.Post(s.url+"/webhooks/stripe", "application/json", strings.NewReader(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest {
+			t.Errorf("a webhook without a signature is answered with %d", response.StatusCode)
+		}
+	})
+}
+
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	for engine, database := range emptyDatabases {

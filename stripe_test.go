@@ -31,17 +31,28 @@ import (
 	"studio/stripesandbox"
 )
 
+// moment is when the server is killed: before a request reaches Stripe, after it had its effect but
+// before its answer is heard, or before the request that comes next, whichever that is.
+type moment string
+
+const (
+	before moment = "before"
+	after  moment = "after"
+	next   moment = "next"
+)
+
 // stripe is the sandbox as Stripe is: somewhere else. It outlives the server.
 type stripe struct {
 	*testing.T
 	db      *db.DB
 	sandbox *stripesandbox.Sandbox
-	// calls are the requests so far. Before the request of the number killBefore is heard, or after
-	// the one of the number killAfter has had its effect, kill is called, and nobody hears the answer.
-	mu                    sync.Mutex
-	calls                 int
-	killBefore, killAfter int
-	kill                  func()
+	// writes are the requests so far that change something; kills tells at which of them, and when,
+	// kill is called, and killNext that it is at the next request. Nobody hears an answer then.
+	mu       sync.Mutex
+	writes   int
+	kills    map[int]moment
+	killNext bool
+	kill     func()
 	// heard, if set, is told of each request.
 	heard func(r *http.Request, body []byte)
 }
@@ -53,10 +64,6 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 	s.sandbox = stripesandbox.New(s.db, jobs, webhookURL, stripesandbox.WebhookSecret)
 	api := s.sandbox.API()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.calls++
-		call := s.calls
-		s.mu.Unlock()
 		if s.heard != nil {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -65,11 +72,11 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 			s.heard(r, body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		if call == s.killBefore {
+		switch s.moment(r) {
+		case before:
 			s.kill()
 			panic(http.ErrAbortHandler)
-		}
-		if call == s.killAfter {
+		case after:
 			api.ServeHTTP(httptest.NewRecorder(), r)
 			s.kill()
 			panic(http.ErrAbortHandler)
@@ -85,6 +92,22 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 		server.Close()
 	})
 	return s, server.URL
+}
+
+// moment tells whether the server is killed at a request.
+func (s *stripe) moment(r *http.Request) moment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.killNext {
+		s.killNext = false
+		return before
+	}
+	if r.Method == http.MethodGet {
+		return ""
+	}
+	s.writes++
+	s.killNext = s.kills[s.writes] == next
+	return s.kills[s.writes]
 }
 
 // objects are those of a kind, as Stripe shows them.
@@ -115,8 +138,9 @@ type customer struct {
 	organizationID string
 }
 
-func newCustomer(t *testing.T, database string) *customer {
+func newCustomer(t *testing.T, create func(*testing.T) string) *customer {
 	t.Helper()
+	database := create(t)
 	// A host of its own, as others could take the port while the server is down.
 	c := &customer{T: t, address: freeAddress(t, "127.0.0.2"), db: dbtest.Open(t, database)}
 	var url string
@@ -447,32 +471,41 @@ func (c *customer) wantAgreement() {
 	}
 }
 
-// kills says at how many steps TestKill kills; "all" for each there is.
-const kills = "STUDIO_TEST_KILLS"
-
+// TestKill kills the server at each request of the life that changes something at Stripe, in four ways:
+// at each moment, and again at the request with which the next server goes on. Of these 200 lives
+// `make test` tries some.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	every := 34
-	if os.Getenv(kills) == "all" {
+	every := 17
+	if os.Getenv("STUDIO_TEST_KILLS") == "all" {
 		every = 1
 	}
-	for engine, create := range map[string]func(*testing.T) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
-		for call := 1; call <= lastCall; call++ {
-			for _, when := range []string{"Before", "After"} {
-				if (call+len(when)+len(engine))%every != 0 {
+	life := 0
+	for write := 1; write <= writesOfALife; write++ {
+		for _, test := range []struct {
+			name  string
+			kills map[int]moment
+		}{
+			{"Before", map[int]moment{write: before}},
+			{"After", map[int]moment{write: after}},
+			{"Next", map[int]moment{write: next}},
+			{"Twice", map[int]moment{write: after, write + 1: after}},
+		} {
+			for _, engine := range []string{"sqlite", "postgres"} {
+				life++
+				if life%every != 0 {
 					continue
 				}
-				t.Run(fmt.Sprintf("%s%d/%s", when, call, engine), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s%d/%s", test.name, write, engine), func(t *testing.T) {
 					t.Parallel()
-					c := newCustomer(t, create(t))
-					if when == "Before" {
-						c.stripe.killBefore = call
-					} else {
-						c.stripe.killAfter = call
-					}
+					c := newCustomer(t, map[string]func(*testing.T) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres}[engine])
+					c.stripe.kills = test.kills
 					for _, step := range steps {
 						c.do(step)
 						c.wantAgreement()
+					}
+					if c.kills == 0 {
+						t.Error("the server was not killed")
 					}
 				})
 			}
@@ -480,8 +513,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// lastCall is about how many requests a life of an organization takes; webhooks make it vary.
-const lastCall = 100
+// writesOfALife is how many requests of a life change something at Stripe; see TestStripeMock.
+const writesOfALife = 25
 
 // TestStripeMock holds each request against Stripe's own description of its API, as stripe-mock has
 // it: it knows every path and parameter, and refuses what Stripe would.
@@ -503,7 +536,7 @@ func TestStripeMock(t *testing.T) {
 		_ = mock.Wait()
 	})
 
-	c := newCustomer(t, dbtest.SQLite(t))
+	c := newCustomer(t, dbtest.SQLite)
 	send := func(method, uri string, header http.Header, body []byte) (status int, text []byte, err error) {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+uri, bytes.NewReader(body))
 		if err != nil {
@@ -547,7 +580,7 @@ func TestStripeMock(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	t.Logf("held against Stripe's description: %v", requests)
-	if len(requests) < 10 {
-		t.Errorf("only these were sent: %v", requests)
+	if c.stripe.writes != writesOfALife {
+		t.Errorf("%d requests change something at Stripe, want %d", c.stripe.writes, writesOfALife)
 	}
 }
