@@ -148,6 +148,44 @@ func TestOverdue(t *testing.T) {
 	})
 }
 
+// TestStripeDown reads on without Stripe, and refuses what needs it, whole; an instance is billed when
+// Stripe is back.
+func TestStripeDown(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		home := owner.home()
+		owner.setCard(home, "pm_card_visa")
+		s.settle()
+		const whole = `card { last4 } credit { amount } invoices { totalCount } upcomingInvoices { interval }`
+		before := owner.billing(home, whole).body
+
+		s.stripeDown.Store(true)
+		for query, variables := range map[string]vars{
+			setCard:            {"org": home, "method": "pm_card_mastercard"},
+			addCoupon:          {"org": home, "code": "WELCOME50"},
+			deleteOrganization: {"org": home, "name": "owner's Organization"},
+		} {
+			owner.refused(fault.Unavailable, "", query, variables)
+		}
+		if now := owner.billing(home, whole).body; now != before {
+			s.Errorf("refused, but changed from %s to %s", before, now)
+		}
+		created := owner.do(createInstance, vars{"org": home, "name": "one", "plan": "cloud-2gb", "storage": 10})
+		created.want("createInstance.instance.status", `"CREATING"`)
+
+		s.stripeDown.Store(false)
+		s.clock.advance(time.Minute) // when it is tried again
+		id := created.str("createInstance.instance.id")
+		owner.runs(id)
+		owner.deleteInstance(id, "one")
+		owner.do(deleteOrganization, vars{"org": home, "name": "owner's Organization"})
+		account, err := s.db.BillingAccountOf(s.Context(), home)
+		if err != nil || account.PaymentMethodID != nil {
+			s.Errorf("the account of the deleted organization is %+v, %v", account, err)
+		}
+	})
+}
+
 // TestInvoices lists them, and shows them to owners alone.
 func TestInvoices(t *testing.T) {
 	on(t, func(s *studio) {

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type studio struct {
 	db         *db.DB
 	mailbox    *mail.Mailbox
 	stripe     string // the URL of the sandbox
+	stripeDown *atomic.Bool
 	advance    http.Handler
 	bills      *billing.Billing
 	events     *event.Hub
@@ -72,7 +74,14 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
 	sandbox := stripesandbox.New(s.db, jobs, s.url+"/webhooks/stripe", stripesandbox.WebhookSecret)
-	stripe := httptest.NewServer(sandbox.API())
+	api := sandbox.API()
+	s.stripeDown = &atomic.Bool{}
+	stripe := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stripeDown.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		api.ServeHTTP(w, r)
+	}))
 	s.stripe, s.advance = stripe.URL, sandbox.Advance()
 	handler := s.edge(jobs, events, loaderWait).Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
 	webhook := s.bills.Webhook()
