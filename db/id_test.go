@@ -29,6 +29,24 @@ func TestIDs(t *testing.T) {
 			}
 		}
 	})
+	t.Run("SortByGivenTime", func(t *testing.T) {
+		t.Parallel()
+		newer, older := db.NewIDAt(db.InvoicePrefix, noon.Add(time.Millisecond)), db.NewIDAt(db.InvoicePrefix, noon)
+		if newer <= older || db.PrefixOf(newer) != db.InvoicePrefix || db.PrefixOf(older) != db.InvoicePrefix {
+			t.Errorf("%s is the newer one, %s the older", newer, older)
+		}
+		if again := db.NewIDAt(db.InvoicePrefix, noon); again == older {
+			t.Errorf("%s was made twice", again)
+		}
+	})
+	t.Run("OfBilling", func(t *testing.T) {
+		t.Parallel()
+		organization := db.NewID(db.OrganizationPrefix)
+		billing := db.BillingIDOf(organization)
+		if db.PrefixOf(billing) != db.BillingPrefix || db.OrganizationIDOf(billing) != organization {
+			t.Errorf("%s is the billing of %s", billing, organization)
+		}
+	})
 	const suffix = "01h455vb4pex5vsknk084sn02q"
 	for name, id := range map[string]string{
 		"Empty":           "",

@@ -76,6 +76,29 @@ func TestMigrations(t *testing.T) {
 			s.wantMigrations(true)
 		})
 	}
+	// Organizations that are older than the column learn who founded them from their log.
+	for engine, create := range engines {
+		t.Run("Founders/"+engine, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, create(t))
+			s.ok(s.MigrateDown(t.Context()))
+			for _, statement := range []string{
+				`INSERT INTO users (id, email, first_name, last_name, name_key, password_hash, created_at)
+					VALUES ('ada', 'ada@example.com', 'Ada', 'Example', 'ada example', '', '2026-01-31 12:00:00')`,
+				`INSERT INTO organizations (id, name, name_key, subdomain, created_at) VALUES ('old', 'Old', 'old', 'old', '2026-01-31 12:00:00')`,
+				`INSERT INTO events (id, organization_id, seq, type, actor_id, subject_id, summary, created_at)
+					VALUES ('first', 'old', 1, 'ORGANIZATION_CREATED', 'ada', 'old', '', '2026-01-31 12:00:00')`,
+			} {
+				s.ok(s.exec(statement))
+			}
+			s.ok(s.Migrate(t.Context()))
+			found, err := s.OrganizationsByID(t.Context(), []string{"old"})
+			s.ok(err)
+			if founder := found[0].CreatedByID; founder == nil || *founder != "ada" {
+				t.Errorf("the founder is %v", founder)
+			}
+		})
+	}
 	t.Run("EnginesAlike", func(t *testing.T) {
 		t.Parallel()
 		sqlite := open(t, dbtest.SQLite(t))

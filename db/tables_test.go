@@ -50,6 +50,53 @@ func TestMembershipConstraints(t *testing.T) {
 	})
 }
 
+func TestInstanceConstraints(t *testing.T) {
+	unknown := db.NewID(db.UserPrefix)
+	refused := map[string]func(i *db.Instance){
+		"UnknownType":          func(i *db.Instance) { i.Type = "BORROWED" },
+		"UnknownStatus":        func(i *db.Instance) { i.Status = "GONE" },
+		"UnknownInterval":      func(i *db.Instance) { i.Interval = "DAY" },
+		"UnknownOrganization":  func(i *db.Instance) { i.OrganizationID = db.NewID(db.OrganizationPrefix) },
+		"UnknownFounder":       func(i *db.Instance) { i.FreeForUserID = &unknown },
+		"CloudWithoutRegion":   func(i *db.Instance) { i.RegionID = nil },
+		"CloudWithoutStorage":  func(i *db.Instance) { i.StorageGB = nil },
+		"InstalledWithStorage": func(i *db.Instance) { i.Type, i.RegionID = db.UserInstalled, nil },
+		"NegativePrice":        func(i *db.Instance) { i.ComputeAmount = -1 },
+	}
+	duplicate := map[string]func(i *db.Instance){
+		"SameName":         func(i *db.Instance) { i.Name = "one" },
+		"SameURL":          func(i *db.Instance) { i.URL = "https://one" },
+		"SecondFree":       func(i *db.Instance) { i.OrganizationID = "" }, // replaced by another of the founder's
+		"SameSubscription": func(i *db.Instance) { subscription := "sub_one"; i.SubscriptionID = &subscription },
+	}
+	on(t, func(s *store) {
+		founder, first, second := s.user("ada"), s.organization("First"), s.organization("Second")
+		region, storage, subscription := "us-east-1", 10, "sub_one"
+		insert := func(name string, change func(i *db.Instance)) error {
+			i := &db.Instance{
+				ID: db.NewID(db.InstancePrefix), OrganizationID: first.ID, Name: name, Type: db.Cloud, Status: db.InstanceActive,
+				URL: "https://" + name, RegionID: &region, ComputePlanID: "cloud-1gb", StorageGB: &storage, Interval: db.Month, CreatedAt: s.Now(),
+			}
+			change(i)
+			if i.OrganizationID == "" {
+				i.OrganizationID, i.FreeForUserID = second.ID, &founder.ID
+			}
+			return s.InsertInstance(s.Context(), i)
+		}
+		s.ok(insert("one", func(i *db.Instance) { i.FreeForUserID, i.SubscriptionID = &founder.ID, &subscription }))
+		for name, change := range duplicate {
+			wantError(s.T, name, insert("two", change), db.ErrDuplicate)
+		}
+		for name, change := range refused {
+			if err := insert("two", change); err == nil || errors.Is(err, db.ErrDuplicate) {
+				s.Errorf("%s: got the error %v", name, err)
+			}
+		}
+		s.ok(insert("two", func(*db.Instance) {}))
+		s.ok(insert("one", func(i *db.Instance) { i.OrganizationID = second.ID }))
+	})
+}
+
 func TestEventLogIsFinal(t *testing.T) {
 	on(t, func(s *store) {
 		organization := s.organization("Example")

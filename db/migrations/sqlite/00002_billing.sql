@@ -34,7 +34,8 @@ CREATE TABLE instances (
     created_at         timestamptz NOT NULL,
     UNIQUE (organization_id, name),
     UNIQUE (organization_id, url),
-    CHECK ((type = 'CLOUD') = (region_id IS NOT NULL AND storage_gb IS NOT NULL))
+    CHECK ((type = 'CLOUD') = (region_id IS NOT NULL)),
+    CHECK ((type = 'CLOUD') = (storage_gb IS NOT NULL))
 );
 
 -- What Stripe knows of an organization, as far as it is shown; amounts are in cents.
