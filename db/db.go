@@ -166,6 +166,21 @@ func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 	return nil
 }
 
+// Attempt runs fn inside the transaction so that an error of fn undoes what fn changed, and nothing
+// else.
+func (d *DB) Attempt(ctx context.Context, fn func(tx *DB) error) error {
+	attempt := *d
+	attempt.afterCommit = nil
+	err := d.bun.RunInTx(ctx, nil, func(_ context.Context, savepoint bun.Tx) error {
+		attempt.bun = savepoint
+		return fn(&attempt)
+	})
+	if err == nil {
+		d.afterCommit = append(d.afterCommit, attempt.afterCommit...)
+	}
+	return mapError(err)
+}
+
 // AfterCommit runs fn once the transaction is committed, and never when it is not. Outside a
 // transaction, where each statement is committed by itself, it runs fn at once.
 func (d *DB) AfterCommit(fn func()) {

@@ -84,21 +84,6 @@ func (d *DB) FirstSandboxObject(ctx context.Context, kind, before string) (*Sand
 		Where("kind = ?", kind).Where("id < ?", before).OrderExpr("id"))
 }
 
-// Attempt runs fn inside the transaction so that an error of fn undoes what fn changed, and nothing
-// else.
-func (d *DB) Attempt(ctx context.Context, fn func(tx *DB) error) error {
-	attempt := *d
-	attempt.afterCommit = nil
-	err := d.bun.RunInTx(ctx, nil, func(_ context.Context, savepoint bun.Tx) error {
-		attempt.bun = savepoint
-		return fn(&attempt)
-	})
-	if err == nil {
-		d.afterCommit = append(d.afterCommit, attempt.afterCommit...)
-	}
-	return mapError(err)
-}
-
 // SandboxAnswerTo finds the answer that was given under an idempotency key.
 func (d *DB) SandboxAnswerTo(ctx context.Context, key string) (*SandboxAnswer, error) {
 	return one[SandboxAnswer](ctx, d.bun.NewSelect().Model((*SandboxAnswer)(nil)).Where("key = ?", key))

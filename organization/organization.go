@@ -40,7 +40,7 @@ const closeJob = "delete organization"
 // New makes the rules work on a database. Links in mails start with publicURL.
 func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, release Release) *Organizations {
 	o := &Organizations{db: database, jobs: jobs, mails: mails, publicURL: publicURL, release: release}
-	jobs.Handle(closeJob, job.Handler{Do: o.close})
+	jobs.Handle(closeJob, job.Handler{Do: o.close, Failed: o.reopen})
 	jobs.Handle(invitationJob, job.Handler{Do: o.mailInvitation, Failed: o.invitationUndelivered})
 	return o
 }
@@ -211,7 +211,7 @@ func (o *Organizations) close(ctx context.Context, jobID string, payload []byte)
 	}
 	if err := o.release(ctx, jobID, c.OrganizationID); err != nil {
 		zerolog.Ctx(ctx).Error().Err(err).Str("organization", c.OrganizationID).Msg("an organization cannot be deleted")
-		if err := o.db.SetOrganizationClosing(ctx, c.OrganizationID, false); err != nil {
+		if err := o.reopen(ctx, jobID, payload); err != nil {
 			return err
 		}
 		return fault.New(fault.Unavailable, "The payment service does not answer, so the organization was not deleted. Try again.")
@@ -233,6 +233,15 @@ func (o *Organizations) close(ctx context.Context, jobID string, payload []byte)
 		}
 		return tx.DeleteOrganization(ctx, c.OrganizationID)
 	})
+}
+
+// reopen lets an organization go on that is not deleted after all.
+func (o *Organizations) reopen(ctx context.Context, _ string, payload []byte) error {
+	var c closing
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return err
+	}
+	return o.db.SetOrganizationClosing(ctx, c.OrganizationID, false)
 }
 
 // confirm compares what was typed with the exact name.

@@ -170,6 +170,7 @@ func TestStatements(t *testing.T) {
 		"billing_accounts", // and their credit
 		"instances",        // that lines are about
 	}
+	slices.Sort(want)
 	for _, organizations := range []int{1, 50} {
 		t.Run(fmt.Sprintf("%dOrganizations", organizations), func(t *testing.T) {
 			on(t, func(s *studio) {
@@ -187,15 +188,11 @@ func TestStatements(t *testing.T) {
 					}
 					got = append(got, from[1])
 				}
-				// On a busy machine two levels may be gathered into one statement.
-				missing := slices.Clone(want)
-				for _, from := range got {
-					if i := slices.Index(missing, from); i >= 0 {
-						missing = slices.Delete(missing, i, i+1)
-					} else {
-						s.Errorf("the statements read\n%v, want at most\n%v:\n%s", got, want, strings.Join(statements, "\n"))
-						break
-					}
+				slices.Sort(got)
+				// On a busy machine the users of two levels may be gathered into one statement.
+				users := slices.Index(want, "users")
+				if !slices.Equal(got, want) && !slices.Equal(got, slices.Delete(slices.Clone(want), users, users+1)) {
+					s.Errorf("the statements read\n%v, want\n%v:\n%s", got, want, strings.Join(statements, "\n"))
 				}
 				a.want("viewer.organizations.nodes.#", fmt.Sprint(organizations))
 				last := fmt.Sprintf("viewer.organizations.nodes.%d.", organizations-1)
