@@ -16,7 +16,7 @@ run: have-go ## Start the server; ARGS="..." adds options
 
 # SQLite here is C translated to Go; checking its pointers, as the race detector has the compiler do,
 # takes a quarter of the tests' time and finds nothing of ours.
-GO_TEST := CGO_ENABLED=1 db/dbtest/with-postgres go test -race -gcflags='modernc.org/...=-d=checkptr=0' -parallel 8
+GO_TEST := CGO_ENABLED=1 db/dbtest/with-postgres go test -race -gcflags='modernc.org/...=-d=checkptr=0' -parallel 16
 
 .PHONY: test
 test: have-go have-c-compiler $(STRIPE_MOCK) ## Run all tests, on SQLite and on PostgreSQL
