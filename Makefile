@@ -6,12 +6,22 @@ GOLANGCI_LINT := .bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 STRIPE_MOCK_VERSION := v0.203.0
 STRIPE_MOCK := .bin/stripe-mock-$(STRIPE_MOCK_VERSION)
 
+# What npm has installed; it writes this file last.
+NODE_MODULES := web/node_modules/.package-lock.json
+GET_NODE := please install Node.js 20.19 or newer, which brings it, from https://nodejs.org/.
+
 .PHONY: help
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Without npm, the server still serves the API, and a page that says what is missing.
 .PHONY: run
 run: have-go ## Start the server; ARGS="..." adds options
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory web/dist/index.html || echo "The front end and the Playground could not be built: the API is served without them." >&2; \
+	else \
+		echo "npm is missing, so the API is served without the front end and the Playground: $(GET_NODE)" >&2; \
+	fi
 	go run . serve $(ARGS)
 
 # SQLite here is C translated to Go; checking its pointers, as the race detector has the compiler do,
@@ -19,48 +29,72 @@ run: have-go ## Start the server; ARGS="..." adds options
 GO_TEST := CGO_ENABLED=1 db/dbtest/with-postgres go test -race -gcflags='modernc.org/...=-d=checkptr=0' -parallel 16
 
 .PHONY: test
-test: have-go have-c-compiler $(STRIPE_MOCK) ## Run all tests, on SQLite and on PostgreSQL
-	STUDIO_TEST_STRIPE_MOCK="$(CURDIR)/$(STRIPE_MOCK)" $(GO_TEST) -timeout 20m ./... # tests wait more than they compute
+test: test-server test-browser ## Run all tests
+
+.PHONY: test-server
+test-server: have-go have-c-compiler $(STRIPE_MOCK) ## Run the server's tests, on SQLite and on PostgreSQL
+	STUDIO_TEST_STRIPE_MOCK="$(CURDIR)/$(STRIPE_MOCK)" $(GO_TEST) -timeout 20m ./...
+
+CHROMIUM = $(or $(STUDIO_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
+
+.PHONY: test-browser
+test-browser: build have-chromium $(STRIPE_MOCK) ## Run the front end's tests, in Chromium
+	cd web && STUDIO_TEST_PROGRAM="$(CURDIR)/studio" STUDIO_TEST_STRIPE_MOCK="$(CURDIR)/$(STRIPE_MOCK)" \
+		STUDIO_TEST_CHROMIUM="$(CHROMIUM)" npm test
+
+.PHONY: screenshots
+screenshots: test-browser ## Take the README's pictures anew
+	mkdir -p docs/screenshots
+	cp web/screenshots/*.png docs/screenshots/
 
 .PHONY: soak
 soak: have-go have-c-compiler ## Kill the server at every step between its database and Stripe (a quarter of an hour)
 	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run TestKill -v .
 
 .PHONY: lint
-lint: have-go $(GOLANGCI_LINT) ## Run go vet and golangci-lint
+lint: have-go $(GOLANGCI_LINT) $(NODE_MODULES) ## Check the code without running it
 	go vet ./...
 	$(GOLANGCI_LINT) run
+	cd web && npm run lint
 
 .PHONY: format
-format: have-go $(GOLANGCI_LINT) ## Format the code the way lint wants it
+format: have-go $(GOLANGCI_LINT) $(NODE_MODULES) ## Format the code the way lint wants it
 	$(GOLANGCI_LINT) fmt
+	cd web && npm run format
 
 .PHONY: generate
-generate: have-go ## Write the generated code anew
+generate: have-go $(NODE_MODULES) ## Write the generated code anew
 	go generate ./...
+	cd web && npm run generate
 
 # Compares the files of the work tree, new ones included, before and after. An index of its own
 # leaves alone what is staged, and lets this run with uncommitted changes.
 .PHONY: check-generated
-check-generated: have-go ## Fail when the generated code is not up to date
+check-generated: ## Fail when the generated code is not up to date
 	@set -e; \
 	index=$$(git rev-parse --absolute-git-dir)/check-generated-index; \
 	trap 'rm -f "$$index"' EXIT; \
 	files() { GIT_INDEX_FILE=$$index git add --all && GIT_INDEX_FILE=$$index git write-tree; }; \
 	before=$$(files); \
-	echo "go generate ./..."; \
-	go generate ./...; \
+	$(MAKE) generate; \
 	after=$$(files); \
 	git diff --exit-code --stat "$$before" "$$after" || \
 		{ echo "Generated code was not up to date: run make generate, and commit these files." >&2; exit 1; }
 
 .PHONY: build
-build: have-go ## Build the server as ./studio
+build: have-go web/dist/index.html ## Build the server as ./studio
 	go build -trimpath -ldflags "-X main.version=$$(git describe --tags --always --dirty)" -o studio .
 
 .PHONY: clean
 clean: ## Remove what was built, but no database
-	rm -rf .bin studio coverage.out
+	rm -rf .bin studio coverage.out web/dist web/node_modules web/screenshots
+
+$(NODE_MODULES): web/package.json web/package-lock.json | have-npm
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+web/dist/index.html: $(NODE_MODULES) $(wildcard web/*.html web/*.ts) $(shell find web/src web/public -type f)
+	cd web && npm run build
 
 $(GOLANGCI_LINT): | have-go
 	GOBIN="$(CURDIR)/.bin" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
@@ -79,3 +113,11 @@ have-go:
 .PHONY: have-c-compiler
 have-c-compiler: have-go
 	@set -- $$(go env CC); command -v "$$1" >/dev/null || .ci/install c-compiler
+
+.PHONY: have-npm
+have-npm:
+	@command -v npm >/dev/null || { echo "npm is missing: $(GET_NODE)" >&2; exit 1; }
+
+.PHONY: have-chromium
+have-chromium:
+	@test -n "$(CHROMIUM)" || .ci/install chromium

@@ -208,7 +208,10 @@ func (s *serveCommand) Run(ctx context.Context) error {
 
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	log.Info().Str("playground", s.PublicURL+"/playground").Msg("serving")
+	log.Info().Str("studio", s.PublicURL).Str("playground", s.PublicURL+"/playground").Msg("serving")
+	if !web.Built() {
+		log.Warn().Msg("the front end and the Playground are not built: make run builds them, with Node.js; the API is served all the same")
+	}
 	if studio.sandbox != nil {
 		log.Info().Msg("no STUDIO_STRIPE_SECRET_KEY: the embedded sandbox stands in for Stripe, and no card is ever charged")
 	}
@@ -283,11 +286,10 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", w.counted(graphql))
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
-	mux.Handle("GET /playground", web.Playground("/graphql"))
-	mux.Handle("GET /{$}", http.RedirectHandler("/playground", http.StatusFound))
-	mux.Handle("GET /invitations/{token}", web.Invitation.Page())
-	mux.Handle("GET /verify-email/{token}", web.VerifyEmail.Page())
-	mux.Handle("GET /reset-password/{token}", web.ResetPassword.Page())
+	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
+	for _, closed := range []string{"/dev/", "/webhooks/"} { // without their settings, no pages either
+		mux.Handle(closed, http.NotFoundHandler())
+	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", readiness(database, draining))
 	mux.Handle("GET /metrics", metrics(database, w.events, w.bills))

@@ -1,71 +1,112 @@
-// Package web serves what people open in a browser: the Playground, and the pages that the links
-// in mails lead to.
+// Package web serves what people open in a browser: the front end and the Playground, both built by
+// Vite from src.
 package web
 
 import (
+	"bytes"
 	"embed"
-	"html/template"
+	"io/fs"
 	"net/http"
+	"path"
+	"strings"
+	"time"
 
-	"github.com/99designs/gqlgen/graphql/playground"
-	"github.com/rs/zerolog"
+	"github.com/klauspost/compress/gzhttp"
 )
 
-//go:embed link.html
+// The build is in dist, which is not committed. A pattern has to match something, also before the
+// build: dist.html, which is shown instead.
+//
+//go:embed all:dist*
 var files embed.FS
 
-var linkPage = template.Must(template.ParseFS(files, "link.html"))
-
-// Playground serves GraphiQL at any path, for the API at endpoint. Its scripts come from a CDN,
-// checked by their hashes.
-func Playground(endpoint string) http.Handler {
-	page := playground.Handler("Studio Organizations", endpoint)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// In another site's frame, clicks could be lured onto its buttons.
-		w.Header().Set("Content-Security-Policy", "frame-ancestors 'none'")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "same-origin")
-		page(w, r)
-	})
+// Built tells whether the front end and the Playground have been built into this program.
+func Built() bool {
+	return built(files)
 }
 
-// Link is what the page of a mailed link tells.
-type Link struct {
-	Title     string
-	Operation string // ready for the Playground, but for the token
-	Token     string
+func built(files fs.FS) bool {
+	_, err := fs.Stat(files, "dist/index.html")
+	return err == nil
 }
 
-// The links that mails hold.
-var (
-	Invitation = Link{
-		Title:     "You are invited",
-		Operation: "mutation Accept($token: String!) {\n  acceptInvitation(input: { token: $token }) {\n    organizationUser { status organization { name } }\n  }\n}",
-	}
-	VerifyEmail = Link{
-		Title:     "Verify your email address",
-		Operation: "mutation Verify($token: String!) {\n  verifyEmail(input: { token: $token }) {\n    user { email }\n  }\n}",
-	}
-	ResetPassword = Link{
-		Title:     "Choose a new password",
-		Operation: "mutation Reset($token: String!) {\n  resetPassword(input: { token: $token, newPassword: \"…\" }) {\n    user { email }\n  }\n}",
-	}
-)
+// Pages serves the front end and the Playground, or without a build a page that says how to build
+// them. With stripe, the browser may load Stripe's card form from Stripe.
+func Pages(stripe bool) http.Handler {
+	return pages(files, stripe)
+}
 
-// Page serves the page of a link; its path holds the token as {token}. Opening it changes nothing,
-// since mail scanners open links too.
-func (l Link) Page() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func pages(files fs.FS, stripe bool) http.Handler {
+	policy := policy(stripe)
+	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Type", "text/html; charset=utf-8")
-		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-		header.Set("Referrer-Policy", "no-referrer") // the address holds the token
+		header.Set("Content-Security-Policy", policy)
 		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		header.Set("Cache-Control", "no-store")
-		page := l
-		page.Token = r.PathValue("token")
-		if err := linkPage.Execute(w, page); err != nil {
-			zerolog.Ctx(r.Context()).Warn().Err(err).Msg("cannot write a page")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			header.Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+			return
 		}
+		name := page(r.URL.Path)
+		if !built(files) && path.Ext(name) == ".html" {
+			name = "dist.html"
+		}
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		if strings.HasPrefix(name, "dist/assets/") {
+			// The name holds a hash of the content, so another content has another name.
+			header.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		if mediaType := mediaTypes[path.Ext(name)]; mediaType != "" {
+			header.Set("Content-Type", mediaType)
+		}
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})
+	return gzhttp.GzipHandler(served)
+}
+
+// page is the file behind a path. The front end itself finds out what to show at the paths that are
+// no files.
+func page(requested string) string {
+	name := path.Clean("/" + requested)
+	switch {
+	case name == "/playground":
+		return "dist/playground.html"
+	case strings.Contains(path.Base(name), "."):
+		return "dist" + name
+	}
+	return "dist/index.html"
+}
+
+// mediaTypes are set because those that the system knows differ from one machine to the next.
+var mediaTypes = map[string]string{
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".svg":   "image/svg+xml",
+	".ttf":   "font/ttf",
+	".woff2": "font/woff2",
+}
+
+// policy is the Content-Security-Policy of all pages: scripts come from this server's files only.
+// Styles may be inline because the Playground's editor, Monaco, writes style elements. What Stripe's
+// card form needs is from https://docs.stripe.com/security/guide#content-security-policy.
+func policy(stripe bool) string {
+	var scripts, frames, connections, images string
+	if stripe {
+		scripts = " https://js.stripe.com https://*.js.stripe.com"
+		frames = "; frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com"
+		connections = " https://api.stripe.com"
+		images = " https://*.stripe.com"
+	}
+	return "default-src 'none'; script-src 'self'" + scripts + "; style-src 'self' 'unsafe-inline'" +
+		"; img-src 'self' data:" + images + "; font-src 'self' data:; connect-src 'self'" + connections + frames +
+		"; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }

@@ -1,0 +1,77 @@
+// Signing up.
+import { Link, Navigate } from "react-router";
+import { useMutation, useQuery } from "urql";
+import { Field, Form } from "../components/form";
+import { Heading } from "../components/page";
+import { SignUpDocument, ViewerDocument } from "../graphql";
+import { SubdomainField } from "../organizations/subdomain-field";
+import { useSession } from "../session";
+import { useNext } from "./sign-in-page";
+
+/** SignUpForm makes an account, for the invited address when there is an invitation. */
+export function SignUpForm({
+  invitation,
+  done,
+}: {
+  invitation?: { email: string; token: string };
+  done: () => void;
+}) {
+  const [, signUp] = useMutation(SignUpDocument);
+  return (
+    <Form
+      send={({ email = "", password = "", firstName = "", lastName = "", subdomain }) =>
+        signUp({
+          input: {
+            email,
+            password,
+            firstName,
+            lastName,
+            subdomain: subdomain || undefined,
+            invitationToken: invitation?.token,
+          },
+        })
+      }
+      submit="Create the account"
+      done={done}
+    >
+      <div className="pair">
+        <Field name="firstName" label="First name" autoComplete="given-name" />
+        <Field name="lastName" label="Last name" autoComplete="family-name" />
+      </div>
+      <Field
+        name="email"
+        label="Email address"
+        type="email"
+        autoComplete="username"
+        defaultValue={invitation?.email}
+        readOnly={invitation !== undefined}
+      />
+      <Field
+        name="password"
+        label="Password"
+        type="password"
+        autoComplete="new-password"
+        hint="8 to 128 characters."
+      />
+      <SubdomainField optional />
+    </Form>
+  );
+}
+
+/** SignUpPage makes an account with its first organization, and signs in. */
+export function SignUpPage() {
+  const next = useNext();
+  const { renew } = useSession();
+  const [{ data }] = useQuery({ query: ViewerDocument });
+  if (data?.viewer) return <Navigate to={next} replace />;
+  return (
+    <section className="card">
+      <Heading>Create an account</Heading>
+      <p className="quiet">You get an organization of your own, in which you group instances and invite people.</p>
+      <SignUpForm done={renew} />
+      <p>
+        You have an account? <Link to="/sign-in">Sign in</Link>
+      </p>
+    </section>
+  );
+}

@@ -1,0 +1,5 @@
+import { Heading } from "../components/page";
+
+export function BillingPage() {
+  return <Heading>Billing</Heading>;
+}

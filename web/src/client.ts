@@ -1,0 +1,77 @@
+// The one way to the API: queries and mutations over HTTP, subscriptions over WebSocket, and a cache
+// that holds each object once. The browser's session cookie says who is asking.
+import { createClient as createSocket } from "graphql-ws";
+import { type Client, createClient, fetchExchange, mapExchange, subscriptionExchange } from "urql";
+import { cache } from "./cache";
+import { faultOf } from "./fault";
+
+/** Whether live updates arrive: "lost" until the server can be reached again. */
+export type Connection = "idle" | "live" | "lost";
+
+/** What a signed-in (or signed-out) browser talks through. Another caller gets a new one. */
+export interface Api {
+  client: Client;
+  /** Tells of each change of the connection until the returned function is called. */
+  watch(changed: (connection: Connection) => void): () => void;
+  close(): void;
+}
+
+/** Makes an Api; `ended` is called when the server no longer knows the caller. */
+export function connect(ended: () => void): Api {
+  const watchers = new Set<(connection: Connection) => void>();
+  const tell = (connection: Connection) => {
+    for (const changed of watchers) changed(connection);
+  };
+  const socket = createSocket({
+    url: () => `${location.origin.replace(/^http/, "ws")}/graphql`,
+    // Each stream is opened again by whoever follows it, with the cursor it has got to: see live.ts.
+    retryAttempts: 0,
+    keepAlive: 10_000,
+    on: {
+      connected: () => tell("live"),
+      closed: (event) => tell((event as CloseEvent).code === 1000 ? "idle" : "lost"),
+      // The server is gone without a word: its pong is overdue.
+      ping: (received) => {
+        if (received) return;
+        clearTimeout(overdue);
+        overdue = setTimeout(() => socket.terminate(), 5_000);
+      },
+      pong: (received) => {
+        if (received) clearTimeout(overdue);
+      },
+    },
+  });
+  let overdue: ReturnType<typeof setTimeout>;
+  const client = createClient({
+    url: "/graphql",
+    preferGetMethod: false,
+    requestPolicy: "cache-and-network",
+    exchanges: [
+      mapExchange({
+        onError(error) {
+          if (faultOf(error).code === "UNAUTHENTICATED") ended();
+        },
+      }),
+      cache(),
+      fetchExchange,
+      subscriptionExchange({
+        forwardSubscription: ({ query = "", variables }) => ({
+          subscribe: (sink) => ({
+            unsubscribe: socket.subscribe(
+              { query, variables: variables as Record<string, unknown> },
+              sink,
+            ),
+          }),
+        }),
+      }),
+    ],
+  });
+  return {
+    client,
+    watch(changed) {
+      watchers.add(changed);
+      return () => watchers.delete(changed);
+    },
+    close: () => void socket.dispose(),
+  };
+}

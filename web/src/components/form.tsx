@@ -1,0 +1,184 @@
+// Forms: what is wrong with a value is told next to it.
+import {
+  createContext,
+  type InputHTMLAttributes,
+  type ReactNode,
+  type SelectHTMLAttributes,
+  useContext,
+  useEffect,
+  useId,
+  useRef,
+  useState,
+} from "react";
+import type { CombinedError } from "urql";
+import { type Fault, faultOf } from "../fault";
+import { useToast } from "./toasts";
+
+/** The answer to what a form sends. */
+interface Answer<Data> {
+  data?: Data;
+  error?: CombinedError;
+}
+
+const FaultContext = createContext<Fault | null>(null);
+
+interface FormProps<Data> {
+  /** Sends the values of the form's fields, by their names. */
+  send: (values: Record<string, string>) => Promise<Answer<Data>>;
+  /** What to do when it succeeded. The form is emptied. */
+  done?: (data: Data) => void;
+  /** What to tell when it succeeded. */
+  told?: string;
+  /** What the button says. */
+  submit: string;
+  dangerous?: boolean;
+  disabled?: boolean;
+  /** One line: the button beside the field. */
+  inline?: boolean;
+  /** Beside the button, such as one that closes the dialog. */
+  beside?: ReactNode;
+  children?: ReactNode;
+}
+
+/** Form sends its fields, once at a time, and shows what is wrong at the field that it is about. */
+export function Form<Data>(props: FormProps<Data>) {
+  const [fault, setFault] = useState<Fault | null>(null);
+  const [busy, setBusy] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  const toast = useToast();
+
+  // The field in error, or else the message for the whole, is where to go on.
+  useEffect(() => {
+    if (fault)
+      form.current?.querySelector<HTMLElement>("[aria-invalid=true], [role=alert]")?.focus();
+  }, [fault]);
+
+  const send = async () => {
+    if (!form.current || busy) return;
+    setBusy(true);
+    setFault(null);
+    const values = Object.fromEntries(new FormData(form.current)) as Record<string, string>;
+    const { data, error } = await props.send(values);
+    setBusy(false);
+    if (error) {
+      const fault = faultOf(error);
+      const shown = fault.field && form.current?.elements.namedItem(fault.field);
+      setFault(shown ? fault : { ...fault, field: undefined });
+    } else if (data) {
+      form.current?.reset();
+      if (props.told) toast(props.told);
+      props.done?.(data);
+    }
+  };
+
+  return (
+    <form
+      ref={form}
+      className={props.inline ? "form inline" : "form"}
+      noValidate
+      aria-busy={busy}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <FaultContext value={fault}>{props.children}</FaultContext>
+      {fault && !fault.field && (
+        <p className="fault" role="alert" tabIndex={-1}>
+          {fault.message}
+        </p>
+      )}
+      <div className="actions">
+        <button
+          type="submit"
+          className={props.dangerous ? "danger" : "primary"}
+          disabled={props.disabled || busy}
+        >
+          {props.submit}
+          {busy && "…"}
+        </button>
+        {props.beside}
+      </div>
+    </form>
+  );
+}
+
+/** useFault tells what is wrong with the field of a name, and how its parts refer to each other. */
+function useDescribed(name: string, hint: ReactNode) {
+  const id = useId();
+  const fault = useContext(FaultContext);
+  const wrong = fault?.field === name ? fault.message : undefined;
+  const described = [hint && `${id}-hint`, wrong && `${id}-wrong`].filter(Boolean).join(" ");
+  return {
+    id,
+    wrong,
+    attributes: {
+      id,
+      name,
+      "aria-invalid": wrong ? true : undefined,
+      "aria-describedby": described || undefined,
+    },
+  };
+}
+
+interface Labelled {
+  /** As in the API's input, so that its errors find the field. */
+  name: string;
+  label: string;
+  hint?: ReactNode;
+}
+
+function Labels({
+  id,
+  label,
+  hint,
+  wrong,
+  children,
+}: Omit<Labelled, "name"> & { id: string; wrong?: string; children: ReactNode }) {
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      {children}
+      {hint && (
+        <p className="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+      {wrong && (
+        <p className="wrong" id={`${id}-wrong`}>
+          {wrong}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Field is a text input with its label, hint and error. */
+export function Field({
+  name,
+  label,
+  hint,
+  ...input
+}: Labelled & InputHTMLAttributes<HTMLInputElement>) {
+  const { id, wrong, attributes } = useDescribed(name, hint);
+  return (
+    <Labels {...{ id, label, hint, wrong }}>
+      <input {...input} {...attributes} />
+    </Labels>
+  );
+}
+
+/** Select is a choice from a list with its label, hint and error. */
+export function Select({
+  name,
+  label,
+  hint,
+  ...select
+}: Labelled & SelectHTMLAttributes<HTMLSelectElement>) {
+  const { id, wrong, attributes } = useDescribed(name, hint);
+  return (
+    <Labels {...{ id, label, hint, wrong }}>
+      <select {...select} {...attributes} />
+    </Labels>
+  );
+}

@@ -1,0 +1,72 @@
+// What every page has: a heading, and something to show while there is nothing to show yet.
+import { type ReactNode, useEffect, useRef } from "react";
+import { useNavigationType } from "react-router";
+import type { CombinedError, UseQueryResponse } from "urql";
+import { faultOf } from "../fault";
+
+/** Heading names the page, for the tab of the browser too, and is where reading begins. */
+export function Heading({
+  children,
+  of,
+  aside,
+}: {
+  children: string;
+  of?: string;
+  aside?: ReactNode;
+}) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  const arrived = useNavigationType() !== "POP"; // by a link, rather than by opening the address
+  useEffect(() => {
+    if (arrived) heading.current?.focus({ preventScroll: true });
+  }, [arrived]);
+  return (
+    <header className="heading">
+      <title>{[children, of, "Studio"].filter(Boolean).join(" · ")}</title>
+      <h1 ref={heading} tabIndex={-1}>
+        {children}
+      </h1>
+      {aside}
+    </header>
+  );
+}
+
+/** Loading stands for what is on its way. */
+export function Loading() {
+  return (
+    <div className="loading" role="status">
+      <span className="unseen">Loading…</span>
+    </div>
+  );
+}
+
+/** Empty tells that a list has nothing in it, and what to do about it. */
+export function Empty({ children }: { children: ReactNode }) {
+  return <p className="empty">{children}</p>;
+}
+
+/** Failure tells why something cannot be shown. */
+export function Failure({ error, again }: { error: CombinedError; again: () => void }) {
+  return (
+    <div className="fault" role="alert">
+      <p>{faultOf(error).message}</p>
+      <button type="button" onClick={again}>
+        Try again
+      </button>
+    </div>
+  );
+}
+
+/** Answered shows what a query has yielded, and before that, that it is on its way or has failed. */
+export function Answered<Data>({
+  query: [{ data, error }, again],
+  children,
+}: {
+  // biome-ignore lint/suspicious/noExplicitAny: whatever the query's variables are
+  query: UseQueryResponse<Data, any>;
+  children: (data: Data) => ReactNode;
+}) {
+  if (data) return children(data);
+  if (error)
+    return <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />;
+  return <Loading />;
+}

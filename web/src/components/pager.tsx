@@ -1,0 +1,41 @@
+// Pages of long lists.
+import { useState } from "react";
+import type { Page } from "../graphql";
+
+/** How many entries a page has. */
+const size = 20;
+
+/** The page to ask for. */
+export type Place = { first: number; after?: string } | { last: number; before?: string };
+
+/** usePlace keeps the page of a list that is shown, from the first on; see Pager. */
+export function usePlace() {
+  return useState<Place>({ first: size });
+}
+
+/** Pager leads to the next and the previous page, where there are any. */
+export function Pager({ page, move }: { page: Page; move: (place: Place) => void }) {
+  if (!page.hasNextPage && !page.hasPreviousPage) return null;
+  const turn = (place: Place) => {
+    move(place);
+    scrollTo({ top: 0 });
+  };
+  return (
+    <nav className="pager" aria-label="Pages">
+      <button
+        type="button"
+        disabled={!page.hasPreviousPage}
+        onClick={() => turn({ last: size, before: page.startCursor ?? undefined })}
+      >
+        Previous
+      </button>
+      <button
+        type="button"
+        disabled={!page.hasNextPage}
+        onClick={() => turn({ first: size, after: page.endCursor ?? undefined })}
+      >
+        Next
+      </button>
+    </nav>
+  );
+}

@@ -1,0 +1,42 @@
+// Short notices of what has happened, read out by screen readers, gone after a while.
+import { createContext, type ReactNode, useCallback, useContext, useState } from "react";
+
+const ToastContext = createContext<(text: string) => void>(() => {});
+
+/** The function that shows a notice. */
+export const useToast = () => useContext(ToastContext);
+
+/** How long a notice stays, in milliseconds: long enough to read two lines. */
+const staying = 7_000;
+
+/** Toasts shows notices above all pages in it. */
+export function Toasts({ children }: { children: ReactNode }) {
+  const [shown, setShown] = useState<{ id: number; text: string }[]>([]);
+  const close = useCallback(
+    (id: number) => setShown((all) => all.filter((one) => one.id !== id)),
+    [],
+  );
+  const toast = useCallback(
+    (text: string) => {
+      const id = performance.now() + Math.random();
+      setShown((all) => [...all.slice(-3), { id, text }]);
+      setTimeout(close, staying, id);
+    },
+    [close],
+  );
+  return (
+    <ToastContext value={toast}>
+      {children}
+      <div className="toasts" role="status">
+        {shown.map(({ id, text }) => (
+          <p key={id}>
+            {text}
+            <button type="button" className="plain" aria-label="Dismiss" onClick={() => close(id)}>
+              ×
+            </button>
+          </p>
+        ))}
+      </div>
+    </ToastContext>
+  );
+}

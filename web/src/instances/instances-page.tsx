@@ -1,0 +1,5 @@
+import { Heading } from "../components/page";
+
+export function InstancesPage() {
+  return <Heading>Instances</Heading>;
+}

@@ -1,0 +1,5 @@
+import type { Organization } from "./organization-frame";
+
+export function AnswerInvitation({ organization }: { organization: Organization }) {
+  return <p>{organization.name}</p>;
+}

@@ -1,0 +1,5 @@
+import { Heading } from "../components/page";
+
+export function InvitationPage() {
+  return <Heading>Invitation</Heading>;
+}

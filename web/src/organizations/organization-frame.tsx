@@ -1,0 +1,106 @@
+// What surrounds the pages of one organization. It follows the organization's events, so that each
+// page in it is live.
+import { createContext, useContext } from "react";
+import { NavLink, Outlet, useNavigate, useParams } from "react-router";
+import { useQuery } from "urql";
+import { Overdue } from "../billing/overdue";
+import { Answered } from "../components/page";
+import { useToast } from "../components/toasts";
+import { NotFound } from "../frame";
+import {
+  type Organization as OrganizationData,
+  OrganizationDocument,
+  OrganizationEventsDocument,
+} from "../graphql";
+import { useLive } from "../live";
+import { useSession, useViewer } from "../session";
+import { AnswerInvitation } from "./answer-invitation";
+
+/** The organization of the page. */
+export type Organization = NonNullable<OrganizationData["organizationBySubdomain"]>;
+
+const OrganizationContext = createContext<Organization | null>(null);
+
+/** The organization of the page. */
+export function useOrganization(): Organization {
+  const organization = useContext(OrganizationContext);
+  if (!organization) throw new Error("outside of a page of an organization");
+  return organization;
+}
+
+/** Follow announces what others do in the organization, and brings what pages show up to date. */
+function Follow({ organization }: { organization: Organization }) {
+  const viewer = useViewer();
+  const toast = useToast();
+  const navigate = useNavigate();
+  const { renew } = useSession();
+  useLive(organization.id, {
+    document: OrganizationEventsDocument,
+    variables: (last) => ({
+      organizationId: organization.id,
+      after: last?.organizationEvents.cursor,
+    }),
+    received: ({ organizationEvents: { actor, summary } }) => {
+      if (actor?.id !== viewer.user.id) toast(summary);
+    },
+    missed: renew,
+    ended: () => {
+      toast(`You no longer have access to ${organization.name}.`);
+      renew();
+      void navigate("/organizations");
+    },
+  });
+  return null;
+}
+
+function Tabs({
+  organization: { name, subdomain, viewerMembership },
+}: {
+  organization: Organization;
+}) {
+  const base = `/organizations/${subdomain}`;
+  return (
+    <div className="tabs">
+      <p>
+        <strong>{name}</strong>
+      </p>
+      <nav aria-label={name}>
+        <NavLink to={base} end>
+          Instances
+        </NavLink>
+        {viewerMembership.isOwner && (
+          <>
+            <NavLink to={`${base}/users`}>Users</NavLink>
+            <NavLink to={`${base}/billing`}>Billing</NavLink>
+            <NavLink to={`${base}/activity`}>Activity</NavLink>
+          </>
+        )}
+        <NavLink to={`${base}/settings`}>Settings</NavLink>
+      </nav>
+    </div>
+  );
+}
+
+/** OrganizationFrame surrounds the pages of the organization whose subdomain is in the address. */
+export function OrganizationFrame() {
+  const { subdomain = "" } = useParams();
+  const query = useQuery({ query: OrganizationDocument, variables: { subdomain } });
+  return (
+    <Answered query={query}>
+      {({ organizationBySubdomain: organization }) => {
+        if (!organization) return <NotFound />;
+        if (organization.viewerMembership.status !== "ACCEPTED") {
+          return <AnswerInvitation organization={organization} />;
+        }
+        return (
+          <OrganizationContext value={organization}>
+            <Follow organization={organization} key={organization.id} />
+            <Tabs organization={organization} />
+            {organization.viewerMembership.isOwner && <Overdue />}
+            <Outlet />
+          </OrganizationContext>
+        );
+      }}
+    </Answered>
+  );
+}

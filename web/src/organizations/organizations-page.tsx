@@ -1,0 +1,5 @@
+import { Heading } from "../components/page";
+
+export function OrganizationsPage() {
+  return <Heading>Organizations</Heading>;
+}

@@ -1,0 +1,5 @@
+import { Heading } from "../components/page";
+
+export function SettingsPage() {
+  return <Heading>Settings</Heading>;
+}
