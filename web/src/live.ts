@@ -1,9 +1,10 @@
 // Live updates that survive what connections go through: a stream that ends is opened again, from
 // where it was.
 import { useEffect, useEffectEvent } from "react";
-import { type AnyVariables, type TypedDocumentNode, useClient } from "urql";
+import type { AnyVariables, TypedDocumentNode } from "urql";
 import { onEnd, pipe, subscribe } from "wonka";
 import { type Fault, faultOf } from "./fault";
+import { useSession } from "./session";
 
 /** How long to wait before a stream is opened again, in milliseconds: twice as long each time. */
 const patience = { first: 500, longest: 15_000 };
@@ -18,7 +19,7 @@ interface Follow<Data, Variables extends AnyVariables> {
   received: (data: Data) => void;
   /** The caller has no right to the stream any more. */
   ended?: (fault: Fault) => void;
-  /** Something may have been missed that the stream cannot make up for. */
+  /** The stream is open again, but cannot make up for what happened meanwhile. */
   missed?: () => void;
 }
 
@@ -27,7 +28,7 @@ export function useLive<Data, Variables extends AnyVariables>(
   key: string | null,
   follow: Follow<Data, Variables>,
 ) {
-  const client = useClient();
+  const { api } = useSession();
   const variables = useEffectEvent(follow.variables);
   const received = useEffectEvent(follow.received);
   const ended = useEffectEvent((fault: Fault) => follow.ended?.(fault));
@@ -38,18 +39,24 @@ export function useLive<Data, Variables extends AnyVariables>(
     if (key === null) return;
     let last: Data | undefined;
     let failures = 0;
+    let gap = false;
+    let closed = false;
     let stop = () => {};
     const open = () => {
       let fault: Fault | undefined;
       const stream = pipe(
-        client.subscription(document, variables(last)),
+        api.client.subscription(document, variables(last)),
         onEnd(() => {
+          if (closed) return;
           if (fault && rightless.has(fault.code)) {
             ended(fault);
             return;
           }
-          if (!last || fault?.code === "CURSOR_EXPIRED") missed();
-          if (fault?.code === "CURSOR_EXPIRED") last = undefined;
+          if (fault?.code === "CURSOR_EXPIRED") {
+            last = undefined;
+            missed();
+          }
+          gap = !last;
           // Not all clients of a server that starts again come back in the same moment.
           const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
           const again = setTimeout(open, wait * (0.5 + Math.random() / 2));
@@ -67,7 +74,17 @@ export function useLive<Data, Variables extends AnyVariables>(
       );
       stop = stream.unsubscribe;
     };
+    const unwatch = api.watch((connection) => {
+      if (connection !== "live") return;
+      failures = 0;
+      if (gap) missed();
+      gap = false;
+    });
     open();
-    return () => stop();
-  }, [client, document, key]);
+    return () => {
+      closed = true;
+      unwatch();
+      stop();
+    };
+  }, [api, document, key]);
 }

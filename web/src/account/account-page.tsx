@@ -63,8 +63,18 @@ function Profile() {
         submit="Save"
         told="Your name is saved."
       >
-        <Field name="firstName" label="First name" autoComplete="given-name" defaultValue={user.firstName} />
-        <Field name="lastName" label="Last name" autoComplete="family-name" defaultValue={user.lastName} />
+        <Field
+          name="firstName"
+          label="First name"
+          autoComplete="given-name"
+          defaultValue={user.firstName}
+        />
+        <Field
+          name="lastName"
+          label="Last name"
+          autoComplete="family-name"
+          defaultValue={user.lastName}
+        />
       </Form>
     </section>
   );
@@ -76,7 +86,9 @@ function Password() {
     <section className="card">
       <h2>Password</h2>
       <Form
-        send={({ currentPassword = "", newPassword = "" }) => change({ input: { currentPassword, newPassword } })}
+        send={({ currentPassword = "", newPassword = "" }) =>
+          change({ input: { currentPassword, newPassword } })
+        }
         submit="Change the password"
         told="Your password is changed, and every other session is signed out."
       >
@@ -108,7 +120,8 @@ function Sessions({ sessions }: { sessions: Viewer["sessions"] }) {
           <li key={id}>
             <div>
               <p>
-                {userAgent ?? "Unknown program"} {current && <span className="badge good">This one</span>}
+                {userAgent ?? "Unknown program"}{" "}
+                {current && <span className="badge good">This one</span>}
               </p>
               <p className="quiet">
                 {ipAddress} · used <When at={lastUsedAt} time />
@@ -140,7 +153,8 @@ function ApiTokens({ tokens }: { tokens: Viewer["apiTokens"] }) {
       </header>
       {tokens.length === 0 && (
         <Empty>
-          There are none. With a token, a program acts as you; it cannot touch sessions, passwords or tokens.
+          There are none. With a token, a program acts as you; it cannot touch sessions, passwords
+          or tokens.
         </Empty>
       )}
       {tokens.length > 0 && (
@@ -196,7 +210,9 @@ function NewToken({ close }: { close: () => void }) {
   if (token) {
     return (
       <>
-        <p role="status">This is the token. It is shown only now; keep it where nobody else can read it.</p>
+        <p role="status">
+          This is the token. It is shown only now; keep it where nobody else can read it.
+        </p>
         <p>
           <code className="token">{token}</code>
         </p>
@@ -223,8 +239,18 @@ function NewToken({ close }: { close: () => void }) {
       submit="Create"
       done={({ createApiToken }) => setToken(createApiToken.token)}
     >
-      <Field name="name" label="Name" hint="What it is for, such as deployment." autoComplete="off" />
-      <Field name="expiresAt" label="Last day (optional)" type="date" hint="Without one, it works until it is revoked." />
+      <Field
+        name="name"
+        label="Name"
+        hint="What it is for, such as deployment."
+        autoComplete="off"
+      />
+      <Field
+        name="expiresAt"
+        label="Last day (optional)"
+        type="date"
+        hint="Without one, it works until it is revoked."
+      />
     </Form>
   );
 }

@@ -67,7 +67,9 @@ export function SignUpPage() {
   return (
     <section className="card">
       <Heading>Create an account</Heading>
-      <p className="quiet">You get an organization of your own, in which you group instances and invite people.</p>
+      <p className="quiet">
+        You get an organization of your own, in which you group instances and invite people.
+      </p>
       <SignUpForm done={renew} />
       <p>
         You have an account? <Link to="/sign-in">Sign in</Link>

@@ -12,8 +12,8 @@ export function VerifyNotice() {
   return (
     <section className="card" aria-label="Verification">
       <p>
-        Please verify <strong>{user.email}</strong> with the link in the mail that you got. Until then, you do not
-        see invitations to it.
+        Please verify <strong>{user.email}</strong> with the link in the mail that you got. Until
+        then, you do not see invitations to it.
       </p>
       <Form send={() => resend({})} submit="Send the mail again" told="The mail is on its way." />
     </section>

@@ -31,7 +31,11 @@ interface FormProps<Data> {
   told?: string;
   /** What the button says. */
   submit: string;
+  /** What a screen reader says instead, where several buttons look alike. */
+  label?: string;
   dangerous?: boolean;
+  /** Not what most people choose. */
+  quiet?: boolean;
   disabled?: boolean;
   /** One line: the button beside the field. */
   inline?: boolean;
@@ -91,7 +95,8 @@ export function Form<Data>(props: FormProps<Data>) {
       <div className="actions">
         <button
           type="submit"
-          className={props.dangerous ? "danger" : "primary"}
+          className={props.dangerous ? "danger" : props.quiet ? undefined : "primary"}
+          aria-label={props.label}
           disabled={props.disabled || busy}
         >
           {props.submit}
@@ -180,5 +185,46 @@ export function Select({
     <Labels {...{ id, label, hint, wrong }}>
       <select {...select} {...attributes} />
     </Labels>
+  );
+}
+
+interface Choice {
+  value: string;
+  label: string;
+  /** At the end of the line, such as what it costs. */
+  aside?: string;
+}
+
+/** Choices is one out of few, all to be seen. */
+export function Choices({
+  name,
+  label,
+  choices,
+  chosen,
+  choose,
+}: Labelled & { choices: Choice[]; chosen: string; choose: (value: string) => void }) {
+  const { id, wrong, attributes } = useDescribed(name, undefined);
+  return (
+    <fieldset aria-describedby={attributes["aria-describedby"]}>
+      <legend>{label}</legend>
+      {choices.map(({ value, label, aside }) => (
+        <label className="choice" key={value}>
+          <input
+            type="radio"
+            name={name}
+            value={value}
+            checked={value === chosen}
+            onChange={() => choose(value)}
+          />
+          <span>{label}</span>
+          {aside && <span className="quiet">{aside}</span>}
+        </label>
+      ))}
+      {wrong && (
+        <p className="wrong" id={`${id}-wrong`} role="alert" tabIndex={-1}>
+          {wrong}
+        </p>
+      )}
+    </fieldset>
   );
 }

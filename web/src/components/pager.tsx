@@ -8,9 +8,11 @@ const size = 20;
 /** The page to ask for. */
 export type Place = { first: number; after?: string } | { last: number; before?: string };
 
-/** usePlace keeps the page of a list that is shown, from the first on; see Pager. */
-export function usePlace() {
-  return useState<Place>({ first: size });
+/** usePlace keeps the page of a list that is shown; another list, by its key, begins with its first. */
+export function usePlace(list = "") {
+  const [shown, show] = useState<{ list: string; place: Place }>({ list, place: { first: size } });
+  const place: Place = shown.list === list ? shown.place : { first: size };
+  return [place, (place: Place) => show({ list, place })] as const;
 }
 
 /** Pager leads to the next and the previous page, where there are any. */

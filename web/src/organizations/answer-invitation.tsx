@@ -1,5 +1,37 @@
-import type { Organization } from "./organization-frame";
+// Joining or declining an invitation that one sees after signing in.
+import { useMutation } from "urql";
+import { Form } from "../components/form";
+import { AcceptInvitationDocument, DeclineInvitationDocument } from "../graphql";
 
-export function AnswerInvitation({ organization }: { organization: Organization }) {
-  return <p>{organization.name}</p>;
+/** AnswerInvitation is the two answers to an invitation. */
+export function AnswerInvitation({
+  id,
+  organization,
+  joined,
+}: {
+  /** Of the invitation, member_…. */
+  id: string;
+  organization: string;
+  joined?: (subdomain: string) => void;
+}) {
+  const [, accept] = useMutation(AcceptInvitationDocument);
+  const [, decline] = useMutation(DeclineInvitationDocument);
+  return (
+    <div className="actions">
+      <Form
+        send={() => accept({ input: { organizationUserId: id } })}
+        submit="Join"
+        told={`You have joined ${organization}.`}
+        done={({ acceptInvitation }) =>
+          joined?.(acceptInvitation.organizationUser.organization.subdomain)
+        }
+      />
+      <Form
+        send={() => decline({ input: { organizationUserId: id } })}
+        submit="Decline"
+        quiet
+        told={`You have declined to join ${organization}.`}
+      />
+    </div>
+  );
 }

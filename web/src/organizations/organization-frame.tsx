@@ -4,7 +4,7 @@ import { createContext, useContext } from "react";
 import { NavLink, Outlet, useNavigate, useParams } from "react-router";
 import { useQuery } from "urql";
 import { Overdue } from "../billing/overdue";
-import { Answered } from "../components/page";
+import { Answered, Heading } from "../components/page";
 import { useToast } from "../components/toasts";
 import { NotFound } from "../frame";
 import {
@@ -81,6 +81,16 @@ function Tabs({
   );
 }
 
+function Invited({ name, viewerMembership }: Organization) {
+  return (
+    <section className="card">
+      <Heading>{name}</Heading>
+      <p>You are invited to this organization.</p>
+      <AnswerInvitation id={viewerMembership.id} organization={name} />
+    </section>
+  );
+}
+
 /** OrganizationFrame surrounds the pages of the organization whose subdomain is in the address. */
 export function OrganizationFrame() {
   const { subdomain = "" } = useParams();
@@ -89,9 +99,8 @@ export function OrganizationFrame() {
     <Answered query={query}>
       {({ organizationBySubdomain: organization }) => {
         if (!organization) return <NotFound />;
-        if (organization.viewerMembership.status !== "ACCEPTED") {
-          return <AnswerInvitation organization={organization} />;
-        }
+        if (organization.viewerMembership.status !== "ACCEPTED")
+          return <Invited {...organization} />;
         return (
           <OrganizationContext value={organization}>
             <Follow organization={organization} key={organization.id} />

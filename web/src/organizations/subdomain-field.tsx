@@ -31,7 +31,8 @@ export function SubdomainField({ optional = false }: { optional?: boolean }) {
     pause: subdomain === "",
   });
   const found = data?.subdomainAvailability;
-  const told = found && found.subdomain === wanted && (found.reason ? reasons[found.reason] : "Available.");
+  const told =
+    found && found.subdomain === wanted && (found.reason ? reasons[found.reason] : "Available.");
   return (
     <Field
       name="subdomain"
@@ -43,7 +44,8 @@ export function SubdomainField({ optional = false }: { optional?: boolean }) {
       spellCheck={false}
       hint={
         <>
-          Your instances will be at <code>c1-{wanted || "demo"}.harperdbcloud.com</code>. It cannot be changed later.{" "}
+          Your instances will be at <code>c1-{wanted || "demo"}.harperdbcloud.com</code>. It cannot
+          be changed later.{" "}
           <strong role="status" className={found?.available ? "available" : undefined}>
             {told}
           </strong>
