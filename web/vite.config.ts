@@ -42,5 +42,5 @@ export default defineConfig({
   worker: { format: "es" },
   // `npm run dev` shows changes at once, with the API of a server that runs beside it.
   server: { proxy: { "/graphql": { target: api, ws: true }, "/dev": api } },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
+  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000, bail: 1 },
 });

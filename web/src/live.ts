@@ -42,29 +42,35 @@ export function useLive<Data, Variables extends AnyVariables>(
     let gap = false;
     let closed = false;
     let stop = () => {};
+    const again = (fault?: Fault) => {
+      if (fault && rightless.has(fault.code)) {
+        ended(fault);
+        return;
+      }
+      if (fault?.code === "CURSOR_EXPIRED") {
+        last = undefined;
+        missed();
+      }
+      gap = !last;
+      // Not all clients of a server that starts again come back in the same moment.
+      const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
+      const timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
+      stop = () => clearTimeout(timer);
+    };
     const open = () => {
-      let fault: Fault | undefined;
+      let over = false;
+      const end = (fault?: Fault) => {
+        if (over || closed) return;
+        over = true;
+        again(fault);
+      };
       const stream = pipe(
         api.client.subscription(document, variables(last)),
-        onEnd(() => {
-          if (closed) return;
-          if (fault && rightless.has(fault.code)) {
-            ended(fault);
-            return;
-          }
-          if (fault?.code === "CURSOR_EXPIRED") {
-            last = undefined;
-            missed();
-          }
-          gap = !last;
-          // Not all clients of a server that starts again come back in the same moment.
-          const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
-          const again = setTimeout(open, wait * (0.5 + Math.random() / 2));
-          stop = () => clearTimeout(again);
-        }),
+        onEnd(() => end()),
         subscribe(({ data, error }) => {
           if (error) {
-            fault = faultOf(error);
+            end(faultOf(error)); // urql takes a stream with an error for one that goes on
+            stream?.unsubscribe();
           } else if (data) {
             failures = 0;
             last = data;
@@ -72,7 +78,7 @@ export function useLive<Data, Variables extends AnyVariables>(
           }
         }),
       );
-      stop = stream.unsubscribe;
+      if (!over) stop = stream.unsubscribe;
     };
     const unwatch = api.watch((connection) => {
       if (connection !== "live") return;
