@@ -51,6 +51,12 @@ const end =
 /** A mutation that changes what the caller has: organizations, invitations, sessions, tokens. */
 const mine: UpdateResolver = (_, __, cache) => cache.invalidate("Query", "viewer");
 
+/** A mutation after which an organization is out of the caller's sight. */
+const left: UpdateResolver = (...change) => {
+  end("Organization", "organizationId")(...change);
+  mine(...change);
+};
+
 /** Without an ID, an object is part of the one that holds it. */
 const part = () => null;
 
@@ -78,9 +84,9 @@ export const cache = () =>
         createOrganization: mine,
         declineInvitation: mine,
         deleteInstance: end("Instance", "instanceId"),
-        deleteOrganization: mine,
+        deleteOrganization: left,
         inviteUser: within("USER"),
-        leaveOrganization: mine,
+        leaveOrganization: left,
         payInvoice: (_, __, cache) => cache.invalidate("Billing"),
         registerInstance: within("INSTANCE"),
         removeCard: within("CARD"),

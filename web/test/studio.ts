@@ -169,6 +169,9 @@ export class Visitor {
    */
   async looks(name: string, ...exclude: string[]) {
     mkdirSync("screenshots", { recursive: true });
+    await this.page.evaluate(() => {
+      for (const notice of document.querySelectorAll<HTMLElement>(".toasts button")) notice.click();
+    });
     for (const [width, viewport] of Object.entries({ "": desktop, "-phone": phone })) {
       await this.page.setViewportSize(viewport);
       for (const colorScheme of ["light", "dark"] as const) {

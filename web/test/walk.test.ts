@@ -18,7 +18,9 @@ beforeAll(async () => {
   max = await visit(browser, server);
 });
 
-afterEach(() => {
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail")
+    await olive.page.screenshot({ path: "screenshots/failed.png" });
   olive.content();
   max.content();
 });
@@ -393,8 +395,8 @@ describe("Live updates", () => {
     page.on("websocket", (socket) =>
       socket.on("framesent", ({ payload }) => {
         const { type, payload: operation } = JSON.parse(String(payload));
-        if (type === "subscribe" && operation.variables.after)
-          resumed.push(operation.variables.after);
+        if (type === "subscribe" && operation.variables?.after)
+          resumed.push(operation.variables?.after);
       }),
     );
     await server.stop();
@@ -451,7 +453,7 @@ describe("Leaving", () => {
     await page.getByText("Orchard and Cellar is deleted.").waitFor();
     await olive.arrives("Organizations");
     await page.getByRole("link", { name: "Olive's Organization" }).waitFor();
-    await page.goBack();
+    await olive.open("/organizations/orchard7");
     await olive.arrives("Not found");
   });
 

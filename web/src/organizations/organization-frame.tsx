@@ -47,7 +47,7 @@ function Follow({ organization }: { organization: Organization }) {
     ended: () => {
       toast(`You no longer have access to ${organization.name}.`);
       renew();
-      void navigate("/organizations");
+      void navigate("/organizations", { replace: true });
     },
   });
   return null;

@@ -72,7 +72,7 @@ function Leave() {
               submit="Leave"
               dangerous
               told={`You have left ${name}.`}
-              done={() => void navigate("/organizations")}
+              done={() => void navigate("/organizations", { replace: true })}
             >
               <ConfirmName />
             </Form>
@@ -116,7 +116,7 @@ function Delete() {
                       submit="Delete"
                       dangerous
                       told={`${name} is deleted.`}
-                      done={() => void navigate("/organizations")}
+                      done={() => void navigate("/organizations", { replace: true })}
                     >
                       <ConfirmName />
                     </Form>

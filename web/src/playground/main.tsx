@@ -1,8 +1,10 @@
 // The Playground: GraphiQL, with a first session to try. Everything comes from this server.
 import "graphiql/setup-workers/vite";
 import { explorerPlugin } from "@graphiql/plugin-explorer";
+import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { createGraphiQLFetcher } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
+import { useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { operations } from "./operations";
 import "graphiql/style.css";
@@ -16,17 +18,33 @@ const fetcher = createGraphiQLFetcher({
   subscriptionUrl: `${location.origin.replace(/^http/, "ws")}/graphql`,
 });
 
+const plugins = [explorerPlugin()];
+
+function Home() {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  // Without a choice in the settings, the page follows the system at once, but the editors only once.
+  useEffect(() => {
+    if (theme) return;
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(null);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+  return <a href="/">Studio</a>;
+}
+
 createRoot(document.getElementById("root") as HTMLElement).render(
   <main>
     <h1>Playground</h1>
     <GraphiQL
       fetcher={fetcher}
-      plugins={[explorerPlugin()]}
+      plugins={plugins}
       defaultTabs={operations}
       defaultEditorToolsVisibility="variables"
     >
       <GraphiQL.Logo>
-        <a href="/">Studio</a>
+        <Home />
       </GraphiQL.Logo>
     </GraphiQL>
   </main>,

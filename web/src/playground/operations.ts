@@ -10,8 +10,9 @@ export interface Operation {
 /** The tabs, in the order of a first session. */
 export const operations: Operation[] = [
   {
-    query: `# Sign up. It also signs you in: the browser gets a cookie, and no header is needed.
-# Copy the organization's ID from the answer for the tabs that follow.
+    query: `# Sign up, which signs you in as well: the
+# browser gets a cookie. Copy the ID of the
+# organization for the tabs that follow.
 mutation SignUp {
   signUp(input: {
     email: "owner@example.com"
@@ -46,7 +47,8 @@ query Viewer {
 `,
   },
   {
-    query: `# Invite somebody. Without an SMTP server, the mail is at /dev/mailbox.
+    query: `# Invite somebody; fill in the ID below. Without
+# an SMTP server, the mail is at /dev/mailbox.
 mutation Invite($organizationId: ID!, $email: String!) {
   inviteUser(input: { organizationId: $organizationId, email: $email }) {
     organizationUser { id status invitationDelivery invitationExpiresAt }
@@ -59,7 +61,8 @@ mutation Invite($organizationId: ID!, $email: String!) {
 }`,
   },
   {
-    query: `# Follow who accepts. It waits until somebody does; the link in the mail leads there.
+    query: `# Follow who accepts: run this, then open the
+# link in the mail in another browser.
 subscription Accepted($organizationId: ID!) {
   invitationAccepted(organizationId: $organizationId) {
     email
@@ -73,7 +76,8 @@ subscription Accepted($organizationId: ID!) {
 }`,
   },
   {
-    query: `# What can be had, and what does it cost? Amounts are in cents.
+    query: `# What can be had, and what does it cost?
+# Amounts are in cents.
 query Catalog {
   catalog {
     regions { id name }
