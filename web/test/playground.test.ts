@@ -1,120 +1,179 @@
-// The Playground, under the policy that the server serves it with.
+// The Playground, as somebody meets the API through it for the first time. Each test goes on where
+// the one before has ended.
 import { readFileSync } from "node:fs";
 import { buildSchema, parse, validate } from "graphql";
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { operations } from "../src/playground/operations";
 import { launch, Server, type Visitor, visit } from "./studio";
 
+/** GraphiQL has the button that closes a tab within the tab, which no setting changes. */
+const beyondUs = ".graphiql-tab";
+
 let server: Server;
 let browser: Browser;
-let visitor: Visitor;
+let owner: Visitor;
+let organizationId: string;
 
 beforeAll(async () => {
   server = await Server.start();
   browser = await launch();
-  visitor = await visit(browser, server);
+  owner = await visit(browser, server);
 });
 
+afterEach(() => owner.content());
+
 afterAll(async () => {
-  visitor?.content();
   await browser?.close();
   await server?.remove();
 });
 
-/** Shows the tab of an operation. */
-const show = (name: string) => visitor.page.getByRole("tab", { name }).click();
+const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name });
 
-/** Replaces what an editor holds. */
-async function write(editor: string, text: string) {
-  const { page } = visitor;
-  await page.locator(editor).click();
-  await page.keyboard.press("Control+A");
-  await page.keyboard.press("Delete");
-  await page.keyboard.insertText(text);
+/** Opens the tab of an operation. GraphiQL runs it only when it has read it, and then keeps it. */
+async function choose(page: Page, name: string) {
+  await page.getByRole("tab", { name }).getByRole("button", { name, exact: true }).click();
+  await page.waitForFunction((name) => {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage["graphiql:tabState"] ?? "{}");
+    return tabs?.[activeTabIndex].title === name;
+  }, name);
 }
 
-const run = () => visitor.page.getByRole("button", { name: /Execute query/ }).click();
-
-/** Waits until the answer holds a text. */
-async function answers(text: string | RegExp) {
-  await expect
-    .poll(
-      async () =>
-        (await visitor.page.locator(".result-window").innerText()).replaceAll("\u00a0", " "),
-      {
-        timeout: 20_000,
-      },
-    )
-    .toMatch(text);
+/** Types into one of the two editors below the operation, in place of what is there. */
+async function fill(page: Page, editor: "Variables" | "Headers", values: object) {
+  await button(page, editor).click();
+  const region = page.getByRole("region", { name: editor });
+  await region.locator(".view-lines").click();
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.insertText(JSON.stringify(values));
 }
 
-describe("Playground", () => {
+const run = (page: Page) => button(page, "Execute query").click();
+
+/** What the answer says; the editor writes other spaces than were sent. */
+const answer = async (page: Page) => {
+  const lines = page.getByRole("region", { name: "Result Window" }).locator(".view-line");
+  return (await lines.allTextContents()).join("\n").replaceAll("\u00a0", " ");
+};
+
+const answers = (page: Page, text: string | RegExp) =>
+  expect.poll(() => answer(page), { timeout: 10_000 }).toMatch(text);
+
+describe("Its operations", () => {
   const schema = buildSchema(readFileSync("../schema.graphqls", "utf8"));
-  test.each(operations)("its ready operations fit the schema", ({ query }) => {
-    expect(validate(schema, parse(query))).toEqual([]);
+
+  for (const { query, variables } of operations) {
+    const [, name] = query.match(/(?:query|mutation|subscription) (\w+)/) ?? [];
+
+    test(`${name} tells what it is for, and fits the schema`, () => {
+      expect(query).toMatch(/^# /);
+      expect(validate(schema, parse(query))).toEqual([]);
+      expect(() => JSON.parse(variables ?? "{}")).not.toThrow();
+    });
+  }
+});
+
+describe("A first session", () => {
+  test("begins with a tab for each step", async () => {
+    const { page } = owner;
+    await owner.open("/playground");
+    await page.getByRole("tab", { name: "SignUp", selected: true }).waitFor();
+    await page.getByText("which signs you in as well").waitFor();
+    expect(await page.getByRole("tab").count()).toBe(operations.length);
+    expect(await page.getByRole("link", { name: "Studio" }).getAttribute("href")).toBe("/");
+    await owner.looks("playground", beyondUs);
   });
 
-  test("a query is run without internet access", async () => {
-    await visitor.open("/playground");
-    await show("Catalog");
-    await run();
-    await answers("us-east-1");
+  test("shows what is on offer to anybody", async () => {
+    const { page } = owner;
+    await choose(page, "Catalog");
+    await run(page);
+    await answers(page, /"regions": \[\s+\{\s+"id": "us-east"/);
+    await owner.looks("playground-answer", beyondUs);
   });
 
-  test("the documentation and the explorer show the schema", async () => {
-    const { page } = visitor;
-    await page.getByRole("button", { name: /Documentation Explorer/ }).click();
-    await page.getByText("What can be read.").waitFor();
-    await page.getByRole("button", { name: /GraphiQL Explorer/ }).click();
-    await page.getByText("subdomainAvailability").first().waitFor();
-    await visitor.looks("playground");
+  test("signs up, and goes on by the cookie", async () => {
+    const { page } = owner;
+    await choose(page, "SignUp");
+    await run(page);
+    await answers(page, /"name": "Olive's Organization"/);
+    organizationId = (await answer(page)).match(/org_\w+/)?.[0] ?? "";
+    await choose(page, "Viewer");
+    await run(page);
+    await answers(page, /"email": "owner@example.com"/);
+    await answers(page, organizationId);
   });
 
-  test("somebody signs up, follows an invitation, and sees it accepted", async () => {
-    await show("SignUp");
-    await run();
-    await answers("landingOrganization");
-    const token = await visitor.context.cookies().then((cookies) => cookies[0]?.value ?? "");
-    const { viewer } = await server.ask("{ viewer { landingOrganization { id } } }", {}, token);
-    const organizationId: string = viewer.landingOrganization.id;
-    await show("Accepted");
-    await write(".graphiql-editor-tools .monaco-editor", JSON.stringify({ organizationId }));
-    await run();
-    await visitor.page.getByRole("button", { name: /Stop query/ }).waitFor();
+  test("follows over a WebSocket how an invitation is accepted elsewhere", async () => {
+    const { page } = owner;
+    await choose(page, "Invite");
+    await fill(page, "Variables", { organizationId, email: "member@example.com" });
+    await run(page);
+    await answers(page, /"status": "INVITED"/);
+
+    await choose(page, "Accepted");
+    await fill(page, "Variables", { organizationId });
+    const [socket] = await Promise.all([page.waitForEvent("websocket"), run(page)]);
+    await socket.waitForEvent("framesent", ({ payload }) =>
+      String(payload).includes(`"type":"subscribe"`),
+    );
+    const link = await server.link("member@example.com", "/invitations/");
     await server.ask(
-      `mutation($organizationId: ID!) {
-        inviteUser(input: { organizationId: $organizationId, email: "max@example.com" }) { organizationUser { id } }
+      `mutation ($token: String!) {
+        signUp(input: {
+          email: "member@example.com", password: "another horse battery",
+          firstName: "Max", lastName: "Member", invitationToken: $token
+        }) { viewer { id } }
       }`,
-      { organizationId },
-      token,
+      { token: link.split("/").at(-1) },
     );
-    const invitationToken = (await server.link("max@example.com", "/invitations/"))
-      .split("/")
-      .pop();
-    await server.ask(
-      `mutation($invitationToken: String!) { signUp(input: {
-        email: "max@example.com", password: "another good password", firstName: "Max", lastName: "Member"
-        invitationToken: $invitationToken
-      }) { viewer { id } } }`,
-      { invitationToken },
-    );
-    await answers("Max");
-    await visitor.page.getByRole("button", { name: /Stop query/ }).click();
+    await answers(page, /"email": "member@example.com"/);
+    await answers(page, /"firstName": "Max"/);
+    await button(page, "Stop").click();
   });
 
-  test("the headers editor says who asks", async () => {
-    const { page } = visitor;
+  test("acts as somebody else by the token in the headers editor, over HTTP and WebSocket", async () => {
+    const guest = await visit(browser, server);
+    const { page } = guest;
     const { signIn } = await server.ask(
-      `mutation { signIn(input: { email: "max@example.com", password: "another good password" }) { token } }`,
+      `mutation {
+        signIn(input: { email: "owner@example.com", password: "correct horse battery" }) { token }
+      }`,
     );
-    await show("Viewer");
-    await page.getByRole("button", { name: "Headers" }).click();
-    await write(
-      ".graphiql-editor-tools .graphiql-editor:not(.hidden) .monaco-editor",
-      JSON.stringify({ Authorization: `Bearer ${signIn.token}` }),
-    );
-    await run();
-    await answers("max@example.com");
+    const headers = { Authorization: `Bearer ${signIn.token}` };
+    await guest.open("/playground");
+    await choose(page, "Viewer");
+    await run(page);
+    await answers(page, /"viewer": null/);
+    await fill(page, "Headers", headers);
+    await run(page);
+    await answers(page, /"email": "owner@example.com"/);
+
+    await choose(page, "Accepted");
+    await fill(page, "Variables", { organizationId });
+    await fill(page, "Headers", headers);
+    const [socket] = await Promise.all([page.waitForEvent("websocket"), run(page)]);
+    await socket.waitForEvent("framesent", ({ payload }) => String(payload).includes(signIn.token));
+    await button(page, "Stop").waitFor();
+    guest.content();
+    await guest.context.close();
+  });
+});
+
+describe("Its help", () => {
+  test("shows the schema's own descriptions", async () => {
+    const { page } = owner;
+    await button(page, "Show Documentation Explorer").click();
+    await page.getByRole("link", { name: "Query", exact: true }).click();
+    await page.getByRole("link", { name: "catalog", exact: true }).click();
+    await page.getByText("The regions, plans and prices on offer.").first().waitFor();
+    await owner.looks("playground-docs", beyondUs);
+  });
+
+  test("puts an operation together by clicks", async () => {
+    const { page } = owner;
+    await button(page, "Show GraphiQL Explorer").click();
+    await page.getByText("subdomainAvailability").first().waitFor();
+    await owner.looks("playground-explorer", beyondUs);
   });
 });

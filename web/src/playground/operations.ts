@@ -24,8 +24,7 @@ mutation SignUp {
       landingOrganization { id name subdomain }
     }
   }
-}
-`,
+}`,
   },
   {
     query: `# Who am I, and where do I belong?
@@ -43,8 +42,7 @@ query Viewer {
       }
     }
   }
-}
-`,
+}`,
   },
   {
     query: `# Invite somebody; fill in the ID below. Without
@@ -53,8 +51,7 @@ mutation Invite($organizationId: ID!, $email: String!) {
   inviteUser(input: { organizationId: $organizationId, email: $email }) {
     organizationUser { id status invitationDelivery invitationExpiresAt }
   }
-}
-`,
+}`,
     variables: `{
   "organizationId": "org_…",
   "email": "member@example.com"
@@ -69,8 +66,7 @@ subscription Accepted($organizationId: ID!) {
     acceptedAt
     user { firstName lastName }
   }
-}
-`,
+}`,
     variables: `{
   "organizationId": "org_…"
 }`,
@@ -84,7 +80,6 @@ query Catalog {
     computePlans { id type ramMb price { amount currency } interval }
     storagePlans { sizeGb price { amount } }
   }
-}
-`,
+}`,
   },
 ];

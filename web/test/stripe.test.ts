@@ -1,0 +1,91 @@
+// Entering a card with an account at Stripe. Stripe itself is out of reach: stripe-mock, which is made
+// by Stripe, stands for its API, and a few lines for its script in the browser.
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort, launch, Server, until, visit } from "./studio";
+
+let mock: ChildProcess;
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  const program = process.env.STUDIO_TEST_STRIPE_MOCK;
+  if (!program) throw new Error("STUDIO_TEST_STRIPE_MOCK is not set: run make test-browser");
+  const port = await freePort();
+  mock = spawn(program, ["-http-addr", `127.0.0.1:${port}`], { stdio: "ignore" });
+  await until("stripe-mock is ready", () =>
+    fetch(`http://127.0.0.1:${port}`).then(
+      () => true,
+      () => false,
+    ),
+  );
+  server = await Server.start({
+    STUDIO_STRIPE_SECRET_KEY: "sk_test_browser",
+    STUDIO_STRIPE_PUBLISHABLE_KEY: "pk_test_browser",
+    STUDIO_STRIPE_WEBHOOK_SECRET: "whsec_browser",
+    STUDIO_STRIPE_API_URL: `http://127.0.0.1:${port}`,
+  });
+  browser = await launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.remove();
+  mock?.kill();
+});
+
+/** What of Stripe.js the page uses; see https://docs.stripe.com/js. */
+const script = `window.Stripe = (key) => ({
+  _registerWrapper() {},
+  elements: ({ clientSecret }) => ({
+    create: () => ({ mount: (frame) => { frame.textContent = "A card for " + key + " and " + clientSecret; } }),
+  }),
+  confirmSetup: async () => window.declined
+    ? { error: { message: "Your card number is incomplete." } }
+    : { setupIntent: { payment_method: "pm_card_visa" } },
+});`;
+
+test("with an account at Stripe, the card is entered in Stripe's form", async () => {
+  const visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await context.route("https://js.stripe.com/**", (route) =>
+    route.fulfill({ contentType: "text/javascript", body: script }),
+  );
+  await visitor.open("/sign-up");
+  await page.getByLabel("First name").fill("Olive");
+  await page.getByLabel("Last name").fill("Owner");
+  await page.getByLabel("Email address").fill("olive@example.com");
+  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByRole("button", { name: "Create the account" }).click();
+  await visitor.arrives("Instances");
+  visitor.content(); // nothing of Stripe is loaded where it is not needed
+  await page.getByRole("link", { name: "Billing" }).click();
+  await page.getByRole("button", { name: "Set a card" }).click();
+  await page.getByText("A card for pk_test_browser and seti_").waitFor();
+  await page.evaluate(() => Object.assign(window, { declined: true }));
+  await page.getByRole("button", { name: "Set this card" }).click();
+  await page.getByRole("alert").getByText("Your card number is incomplete.").waitFor();
+  await page.evaluate(() => Object.assign(window, { declined: false }));
+  const sent = page.waitForRequest((request) => request.postData()?.includes("SetCard") ?? false);
+  await page.getByRole("button", { name: "Set this card" }).click();
+  expect((await sent).postDataJSON().variables.input.paymentMethodId).toBe("pm_card_visa");
+  await page.getByText("The card is set.").waitFor();
+  visitor.content(/^a request to https:\/\/js\.stripe\.com\//);
+});
+
+test("without Stripe's script, it is told that the form cannot be loaded", async () => {
+  const visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await context.route("https://js.stripe.com/**", (route) => route.abort());
+  await visitor.open("/sign-in?next=/organizations/oliveowner/billing");
+  await page.getByLabel("Email address").fill("olive@example.com");
+  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page
+    .getByRole("button", { name: /the card|Set a card/ })
+    .first()
+    .click();
+  await page.getByRole("alert").getByText("cannot be loaded").waitFor();
+  visitor.content(/js\.stripe\.com|ERR_FAILED/);
+});
