@@ -91,7 +91,7 @@ clean: ## Remove what was built, but no database
 	rm -rf .bin studio coverage.out web/dist web/node_modules web/screenshots
 
 $(NODE_MODULES): web/package.json web/package-lock.json | have-npm
-	cd web && npm ci --no-audit --no-fund
+	cd web && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
 web/dist/index.html: $(NODE_MODULES) $(wildcard web/*.html web/*.ts) $(shell find web/src web/public -type f)

@@ -70,7 +70,7 @@ export function useLive<Data, Variables extends AnyVariables>(
         subscribe(({ data, error }) => {
           if (error) {
             end(faultOf(error)); // urql takes a stream with an error for one that goes on
-            stream?.unsubscribe();
+            stream.unsubscribe();
           } else if (data) {
             failures = 0;
             last = data;

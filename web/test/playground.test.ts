@@ -88,7 +88,7 @@ describe("A first session", () => {
     const { page } = owner;
     await choose(page, "Catalog");
     await run(page);
-    await answers(page, /"regions": \[\s+\{\s+"id": "us-east"/);
+    await answers(page, /"regions": \[\s+\{\s+"id": "us-east-1"/);
     await owner.looks("playground-answer", beyondUs);
   });
 
@@ -172,6 +172,7 @@ describe("Its help", () => {
 
   test("puts an operation together by clicks", async () => {
     const { page } = owner;
+    await choose(page, "Catalog");
     await button(page, "Show GraphiQL Explorer").click();
     await page.getByText("subdomainAvailability").first().waitFor();
     await owner.looks("playground-explorer", beyondUs);
