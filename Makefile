@@ -20,7 +20,7 @@ run: have-go ## Start the server; ARGS="..." adds options
 	@if command -v npm >/dev/null; then \
 		$(MAKE) --no-print-directory web/dist/index.html || echo "The front end and the Playground could not be built: the API is served without them." >&2; \
 	else \
-		echo "npm is missing, so the API is served without the front end and the Playground: $(GET_NODE)" >&2; \
+		echo "npm is missing, so the front end and the Playground are not built; the API is served all the same. To have them, $(GET_NODE)" >&2; \
 	fi
 	go run . serve $(ARGS)
 

@@ -105,7 +105,7 @@ func errDeclined(f *failure) *fault.Error {
 	case f.kind == stripe.ErrorTypeCard && f.message != "":
 		reason = f.message
 	}
-	return fault.New(fault.CardDeclined, "%s Nothing was changed. Set another card with setCard, or ask the bank.", reason)
+	return fault.New(fault.CardDeclined, "%s Nothing was changed. Set another card, or ask the bank.", reason)
 }
 
 // once gives a call its idempotency key: whose step it is, and what is asked for, as a step that is

@@ -37,10 +37,9 @@ func Pages(stripe bool) http.Handler {
 }
 
 func pages(files fs.FS, stripe bool) http.Handler {
-	policy := policy(stripe)
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("Content-Security-Policy", policy)
+		header.Set("Content-Security-Policy", policy(stripe))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")

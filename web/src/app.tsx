@@ -11,7 +11,7 @@ import { BillingPage } from "./billing/billing-page";
 import { NotFound, SignedIn, SignedOut } from "./frame";
 import { InstancesPage } from "./instances/instances-page";
 import { InvitationPage } from "./organizations/invitation-page";
-import { OrganizationFrame } from "./organizations/organization-frame";
+import { OrganizationFrame, OwnersOnly } from "./organizations/organization-frame";
 import { OrganizationsPage } from "./organizations/organizations-page";
 import { SettingsPage } from "./organizations/settings-page";
 import { useViewer } from "./session";
@@ -44,9 +44,11 @@ export function App() {
         <Route path="organizations" element={<OrganizationsPage />} />
         <Route path="organizations/:subdomain" element={<OrganizationFrame />}>
           <Route index element={<InstancesPage />} />
-          <Route path="users" element={<UsersPage />} />
-          <Route path="billing" element={<BillingPage />} />
-          <Route path="activity" element={<ActivityPage />} />
+          <Route element={<OwnersOnly />}>
+            <Route path="users" element={<UsersPage />} />
+            <Route path="billing" element={<BillingPage />} />
+            <Route path="activity" element={<ActivityPage />} />
+          </Route>
           <Route path="settings" element={<SettingsPage />} />
           <Route path="*" element={<NotFound />} />
         </Route>

@@ -5,6 +5,7 @@ import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate } from "react
 import { useMutation, useQuery } from "urql";
 import { Answered, Empty, Heading } from "./components/page";
 import { useToast } from "./components/toasts";
+import { faultOf } from "./fault";
 import {
   InvitationReceivedDocument,
   InvitationsDocument,
@@ -107,8 +108,13 @@ function SignOut() {
   const [, signOut] = useMutation(SignOutDocument);
   const { renew } = useSession();
   const navigate = useNavigate();
+  const toast = useToast();
   const leave = async () => {
-    await signOut({});
+    const { error } = await signOut({});
+    if (error) {
+      toast(faultOf(error).message);
+      return;
+    }
     await navigate("/sign-in");
     renew();
   };

@@ -165,7 +165,7 @@ export class Visitor {
 
   /**
    * Takes pictures of the page, light and dark, on a desktop and on a phone, and fails for each
-   * barrier that axe finds. What is excluded is named by selectors.
+   * barrier that axe finds, and when the page scrolls sideways. What is excluded is named by selectors.
    */
   async looks(name: string, ...exclude: string[]) {
     mkdirSync("screenshots", { recursive: true });
@@ -177,6 +177,10 @@ export class Visitor {
       for (const colorScheme of ["light", "dark"] as const) {
         await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await this.page.screenshot({ path: `screenshots/${name}-${colorScheme}${width}.png` });
+        const wider = await this.page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        expect(wider, `${name}${width} is wider than the window`).toBe(0);
         await this.page.evaluate(axe);
         const barriers = await this.page.evaluate(
           async ([rules, exclude]) => {

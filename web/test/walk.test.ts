@@ -82,6 +82,7 @@ describe("Accounts", () => {
     await olive.looks("verify-email");
     await button(page, "Verify my address").click();
     await page.getByText("olive@example.com is verified").waitFor();
+    await olive.looks("verified");
     await tab(page, "Go on").click();
     await olive.arrives("Instances");
   });
@@ -235,8 +236,10 @@ describe("Users", () => {
     const link = await server.link("ines@example.com", "/invitations/");
     await max.open(link);
     await max.page.getByText("You are signed in as max@example.com").waitFor();
+    await max.looks("invitation-other");
     await button(max.page, "Sign out").click();
     await max.page.getByText("Sign in to join").waitFor();
+    await max.looks("invitation-sign-in");
     await max.page.getByLabel("Password").fill(password);
     await button(max.page, "Sign in").click();
     await button(max.page, "Join Orchard").click();
@@ -244,6 +247,7 @@ describe("Users", () => {
     await max.page.getByRole("link", { name: "Ines Invited" }).waitFor();
     await max.open(link);
     await max.arrives("This invitation cannot be used");
+    await max.looks("invitation-unusable");
     await ines.context.close();
   });
 });
@@ -313,6 +317,7 @@ describe("Instances", () => {
     await dialog(page).getByLabel("Name").fill("cellar");
     await dialog(page).getByLabel("2 GB").check();
     await dialog(page).getByText("$191.90 a year").last().waitFor();
+    await olive.looks("register-instance");
     await button(page, "Register").click();
     await row(page, "https://db.example.com:9925").getByText("Active").waitFor();
     await olive.looks("instances");
@@ -328,6 +333,7 @@ describe("Instances", () => {
     await row(page, "pears").getByText("Active").waitFor();
     await button(page, "Delete apples").click();
     await dialog(page).getByLabel("to confirm").fill("pears");
+    await olive.looks("delete-instance");
     await button(page, "Delete").click();
     await dialog(page).locator(".wrong").waitFor();
     await dialog(page).getByLabel("to confirm").fill("apples");
@@ -446,6 +452,7 @@ describe("Leaving", () => {
     await tab(page, "Settings").click();
     await button(page, "Delete…").click();
     await dialog(page).getByLabel("to confirm").fill("Orchard");
+    await olive.looks("delete-organization");
     await button(page, "Delete").click();
     await dialog(page).locator(".wrong").waitFor();
     await dialog(page).getByLabel("to confirm").fill("Orchard and Cellar");
@@ -455,6 +462,7 @@ describe("Leaving", () => {
     await page.getByRole("link", { name: "Olive's Organization" }).waitFor();
     await olive.open("/organizations/orchard7");
     await olive.arrives("Not found");
+    await olive.looks("not-found");
   });
 
   test("sessions and tokens are ended, and a password is reset", async () => {
@@ -467,6 +475,7 @@ describe("Leaving", () => {
     await dialog(page).getByLabel("Name").fill("deployment");
     await button(page, "Create").click();
     const token = (await dialog(page).locator("code").textContent()) ?? "";
+    await olive.looks("api-token");
     const { viewer } = await server.ask("{ viewer { user { email } } }", {}, token);
     expect(viewer.user.email).toBe("olive@example.com");
     await button(page, "Done").click();
@@ -480,15 +489,19 @@ describe("Leaving", () => {
     await olive.arrives("Sign in");
     await tab(page, "Forgot your password?").click();
     await page.getByLabel("Email address").fill("olive@example.com");
+    await olive.looks("forgot-password");
     await button(page, "Send the mail").click();
     await page.getByText("a mail is on its way").waitFor();
+    await olive.looks("forgot-password-sent");
     await olive.open(await server.link("olive@example.com", "/reset-password/"));
     await page.getByLabel("New password").fill("short");
+    await olive.looks("reset-password");
     await button(page, "Set the password").click();
     await page.locator(".wrong").waitFor();
     await page.getByLabel("New password").fill("another good password");
     await button(page, "Set the password").click();
     await page.getByText("Your password is changed").waitFor();
+    await olive.looks("reset-password-done");
     await tab(page, "Sign in").click();
     await page.getByLabel("Email address").fill("olive@example.com");
     await page.getByLabel("Password").fill("another good password");
@@ -545,7 +558,7 @@ describe("Keyboard", () => {
     await press("Enter");
     await dialog(page).waitFor();
     await press("Escape");
-    await dialog(page).waitFor({ state: "hidden" });
+    await dialog(page).waitFor({ state: "detached" });
     await press("Enter");
     await type("Type DELETE to confirm", "DELETE");
     await press("Enter");

@@ -7,6 +7,7 @@ import { Answered, Heading } from "../components/page";
 import {
   AddCouponDocument,
   BillingDocument,
+  type BillingStatus,
   type BillingSummary,
   RemoveCardDocument,
 } from "../graphql";
@@ -14,13 +15,24 @@ import { useOrganization } from "../organizations/organization-frame";
 import { CardSetup } from "./card-setup";
 import { Invoices } from "./invoices";
 
+const statuses: Record<BillingStatus, { told: string; badge: string }> = {
+  OK: { told: "Nothing is overdue", badge: "badge good" },
+  PAYMENT_OVERDUE: { told: "Payment overdue", badge: "badge bad" },
+};
+
 /** BillingPage shows and changes how the organization pays. */
 export function BillingPage() {
   const { id, name } = useOrganization();
   const query = useQuery({ query: BillingDocument, variables: { organizationId: id } });
+  const status = query[0].data?.organization?.billing?.status;
   return (
     <>
-      <Heading of={name}>Billing</Heading>
+      <Heading
+        of={name}
+        aside={status && <span className={statuses[status].badge}>{statuses[status].told}</span>}
+      >
+        Billing
+      </Heading>
       <Answered query={query}>
         {({ organization }) =>
           organization?.billing && (

@@ -13,7 +13,7 @@ export function Overdue() {
   const [, pay] = useMutation(PayInvoiceDocument);
   const billing = data?.organization?.billing;
   if (billing?.status !== "PAYMENT_OVERDUE") return null;
-  const open = billing.invoices.nodes;
+  const open = [...billing.open.nodes, ...billing.uncollectible.nodes];
   const due = open.reduce((sum, { amountDue }) => sum + amountDue.amount, 0);
   const currency = open[0]?.amountDue.currency ?? "USD";
 

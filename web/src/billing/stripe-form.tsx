@@ -43,10 +43,10 @@ export default function StripeForm({
 
   const send = async () => {
     if (!form) return {};
-    const { error, setupIntent } = await form.stripe.confirmSetup({
-      elements: form.elements,
-      redirect: "if_required",
-    });
+    // Stripe rejects, rather than answers, when its form is not ready yet.
+    const { error, setupIntent } = await form.stripe
+      .confirmSetup({ elements: form.elements, redirect: "if_required" })
+      .catch(() => ({ error: undefined, setupIntent: undefined }));
     const method = setupIntent?.payment_method;
     if (error || !method) {
       const message = error?.message ?? "Stripe has not taken the card. Please try again.";

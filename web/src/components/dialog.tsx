@@ -31,8 +31,9 @@ export function Dialog({
         type="button"
         className={className}
         aria-label={label}
-        disabled={disabled}
-        onClick={() => setShown(true)}
+        // Not `disabled`: the focus comes back here when the dialog closes, and would be lost.
+        aria-disabled={disabled || undefined}
+        onClick={() => disabled || setShown(true)}
       >
         {open}
       </button>

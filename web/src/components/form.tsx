@@ -39,8 +39,6 @@ interface FormProps<Data> {
   disabled?: boolean;
   /** One line: the button beside the field. */
   inline?: boolean;
-  /** Beside the button, such as one that closes the dialog. */
-  beside?: ReactNode;
   children?: ReactNode;
 }
 
@@ -62,8 +60,7 @@ export function Form<Data>(props: FormProps<Data>) {
     setBusy(true);
     setFault(null);
     const values = Object.fromEntries(new FormData(form.current)) as Record<string, string>;
-    const { data, error } = await props.send(values);
-    setBusy(false);
+    const { data, error } = await props.send(values).finally(() => setBusy(false));
     if (error) {
       const fault = faultOf(error);
       const shown = fault.field && form.current?.elements.namedItem(fault.field);
@@ -102,13 +99,12 @@ export function Form<Data>(props: FormProps<Data>) {
           {props.submit}
           {busy && "…"}
         </button>
-        {props.beside}
       </div>
     </form>
   );
 }
 
-/** useFault tells what is wrong with the field of a name, and how its parts refer to each other. */
+/** useDescribed tells what is wrong with the field of a name, and ties it to its hint and its error. */
 function useDescribed(name: string, hint: ReactNode) {
   const id = useId();
   const fault = useContext(FaultContext);

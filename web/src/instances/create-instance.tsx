@@ -5,7 +5,7 @@ import { Field, Form, Select } from "../components/form";
 import { Answered } from "../components/page";
 import { type Catalog, CreateInstanceDocument } from "../graphql";
 import { useOrganization } from "../organizations/organization-frame";
-import { PlanChoices, StorageSelect, Total, useCatalog } from "./plan-fields";
+import { PlanChoices, StorageSelect, smallest, Total, useCatalog } from "./plan-fields";
 
 /** CreateInstance asks for what an instance is to be. */
 export function CreateInstance({ done }: { done: () => void }) {
@@ -20,7 +20,7 @@ function CreateForm({ catalog, done }: { catalog: Catalog["catalog"]; done: () =
   const { id, subdomain } = useOrganization();
   const [, create] = useMutation(CreateInstanceDocument);
   const [name, setName] = useState("");
-  const [plan, setPlan] = useState("cloud-1gb");
+  const [plan, setPlan] = useState(smallest(catalog, "CLOUD"));
   const [storageGb, setStorageGb] = useState(catalog.storagePlans[0]?.sizeGb ?? 0);
   return (
     <Form

@@ -55,6 +55,9 @@ export function InstancesPage() {
           }
           return (
             <>
+              {!viewerMembership.isOwner && (
+                <p className="quiet">Owners of the organization create and change instances.</p>
+              )}
               <ul className="rows">
                 {nodes.map((instance) => (
                   <Row key={instance.id} instance={instance} />
@@ -93,7 +96,7 @@ function Row({ instance }: { instance: InstanceRow }) {
           {price(instance.price, interval)}
         </p>
         {instance.status === "FAILED" && (
-          <p className="wrong">Setting it up went wrong; it is tried again by itself.</p>
+          <p className="wrong">Something went wrong; it is tried again by itself.</p>
         )}
       </div>
       {viewerMembership.isOwner && (

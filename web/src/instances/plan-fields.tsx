@@ -12,6 +12,10 @@ type Offer = Catalog["catalog"];
 /** useCatalog is the query for what there is and what it costs. */
 export const useCatalog = () => useQuery({ query: CatalogDocument, requestPolicy: "cache-first" });
 
+/** The plan to begin with. */
+export const smallest = (catalog: Offer, type: InstanceType) =>
+  catalog.computePlans.find((plan) => plan.type === type)?.id ?? "";
+
 /** PlanChoices is the choice of memory. */
 export function PlanChoices({
   catalog,

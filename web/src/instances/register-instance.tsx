@@ -5,7 +5,7 @@ import { Field, Form } from "../components/form";
 import { Answered } from "../components/page";
 import { type Catalog, RegisterInstanceDocument } from "../graphql";
 import { useOrganization } from "../organizations/organization-frame";
-import { PlanChoices, Total, useCatalog } from "./plan-fields";
+import { PlanChoices, smallest, Total, useCatalog } from "./plan-fields";
 
 /** RegisterInstance asks where the instance is, and for its plan. */
 export function RegisterInstance({ done }: { done: () => void }) {
@@ -16,10 +16,13 @@ export function RegisterInstance({ done }: { done: () => void }) {
   );
 }
 
+/** What is no port is sent as 0, which the server refuses at the field. */
+const wholeNumber = (text = "") => (/^\d{1,5}$/.test(text.trim()) ? Number(text) : 0);
+
 function RegisterForm({ catalog, done }: { catalog: Catalog["catalog"]; done: () => void }) {
   const { id } = useOrganization();
   const [, register] = useMutation(RegisterInstanceDocument);
-  const [plan, setPlan] = useState("enterprise-1gb");
+  const [plan, setPlan] = useState(smallest(catalog, "USER_INSTALLED"));
   return (
     <Form
       send={({ name = "", host = "", port, ssl, computePlanId = "" }) =>
@@ -28,7 +31,7 @@ function RegisterForm({ catalog, done }: { catalog: Catalog["catalog"]; done: ()
             organizationId: id,
             name,
             host,
-            port: Math.trunc(Number(port)) || 0,
+            port: wholeNumber(port),
             ssl: ssl === "on",
             computePlanId,
           },

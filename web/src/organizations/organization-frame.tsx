@@ -4,7 +4,7 @@ import { createContext, useContext } from "react";
 import { NavLink, Outlet, useNavigate, useParams } from "react-router";
 import { useQuery } from "urql";
 import { Overdue } from "../billing/overdue";
-import { Answered, Heading } from "../components/page";
+import { Answered, Empty, Heading } from "../components/page";
 import { useToast } from "../components/toasts";
 import { NotFound } from "../frame";
 import {
@@ -44,7 +44,8 @@ function Follow({ organization }: { organization: Organization }) {
       if (actor?.id !== viewer.user.id) toast(summary);
     },
     missed: renew,
-    ended: () => {
+    ended: ({ code }) => {
+      if (code === "UNAUTHENTICATED") return; // signed out: what follows is signing in
       toast(`You no longer have access to ${organization.name}.`);
       renew();
       void navigate("/organizations", { replace: true });
@@ -89,6 +90,13 @@ function Invited({ name, viewerMembership }: Organization) {
       <AnswerInvitation id={viewerMembership.id} organization={name} />
     </section>
   );
+}
+
+/** OwnersOnly surrounds the pages of an organization that only its owners see. */
+export function OwnersOnly() {
+  const { viewerMembership } = useOrganization();
+  if (viewerMembership.isOwner) return <Outlet />;
+  return <Empty>Only owners of the organization see this.</Empty>;
 }
 
 /** OrganizationFrame surrounds the pages of the organization whose subdomain is in the address. */

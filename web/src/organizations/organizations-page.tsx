@@ -8,6 +8,7 @@ import { When } from "../components/figures";
 import { Field, Form, Select } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
 import { Pager, usePlace } from "../components/pager";
+import { useSettled } from "../components/settled";
 import {
   CreateOrganizationDocument,
   InvitationsDocument,
@@ -16,7 +17,7 @@ import {
   OrganizationsDocument,
 } from "../graphql";
 import { AnswerInvitation } from "./answer-invitation";
-import { SubdomainField, useSettled } from "./subdomain-field";
+import { SubdomainField } from "./subdomain-field";
 
 const orders = {
   "Name, A to Z": { field: "NAME", direction: "ASC" },

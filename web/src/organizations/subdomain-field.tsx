@@ -1,7 +1,8 @@
 // The subdomain of an organization to be: what host names it will make, and whether it can be had.
-import { useDeferredValue, useEffect, useState } from "react";
+import { useState } from "react";
 import { useQuery } from "urql";
 import { Field } from "../components/form";
+import { useSettled } from "../components/settled";
 import { SubdomainAvailabilityDocument, type SubdomainUnavailableReason } from "../graphql";
 
 const reasons: Record<SubdomainUnavailableReason, string> = {
@@ -9,16 +10,6 @@ const reasons: Record<SubdomainUnavailableReason, string> = {
   RESERVED: "This one is reserved. Please choose another.",
   TAKEN: "This one is taken. Please choose another.",
 };
-
-/** useSettled is a value that has not changed for a moment, so that not every key asks the server. */
-export function useSettled(value: string): string {
-  const [settled, setSettled] = useState(value);
-  useEffect(() => {
-    const timer = setTimeout(setSettled, 250, value);
-    return () => clearTimeout(timer);
-  }, [value]);
-  return useDeferredValue(settled);
-}
 
 /** SubdomainField asks for a subdomain. */
 export function SubdomainField({ optional = false }: { optional?: boolean }) {

@@ -6,6 +6,7 @@ import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
 import { Pager, usePlace } from "../components/pager";
+import { useSettled } from "../components/settled";
 import { faultOf } from "../fault";
 import {
   InvitationAcceptedDocument,
@@ -19,7 +20,6 @@ import {
 } from "../graphql";
 import { useLive } from "../live";
 import { useOrganization } from "../organizations/organization-frame";
-import { useSettled } from "../organizations/subdomain-field";
 
 /** How often it is asked whether a mail has been sent, in milliseconds: no event tells of it. */
 const mailCheck = 2_000;
