@@ -10,7 +10,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { expect, vi } from "vitest";
 
 /** How long anything may take to be seen, in milliseconds: the machine may be busy with other tests. */
-const patience = 10_000;
+const patience = 30_000;
 
 /** A free port of the loopback interface. */
 export async function freePort(): Promise<number> {

@@ -146,6 +146,10 @@ describe("Users", () => {
     await page.getByLabel("Email address").fill("max@example.com");
     await button(page, "Invite").click();
     await page.getByText("is invited already").waitFor();
+    await tab(page, "Instances").click();
+    await olive.arrives("Instances");
+    await tab(page, "Users").click();
+    await row(page, "max@example.com").waitFor();
   });
 
   test("one person accepts, and the other sees it without reloading", async () => {
