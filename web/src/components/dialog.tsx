@@ -33,12 +33,20 @@ export function Dialog({
         aria-label={label}
         // Not `disabled`: the focus comes back here when the dialog closes, and would be lost.
         aria-disabled={disabled || undefined}
-        onClick={() => disabled || setShown(true)}
+        onClick={() => {
+          if (disabled) return;
+          setShown(true);
+          dialog.current?.showModal(); // closed, but not gone yet
+        }}
       >
         {open}
       </button>
       {shown && (
-        <dialog ref={dialog} aria-labelledby={id} onClose={() => setShown(false)}>
+        <dialog
+          ref={dialog}
+          aria-labelledby={id}
+          onClose={() => setShown(dialog.current?.open ?? false)}
+        >
           <header className="heading">
             <h2 id={id}>{title}</h2>
             <button
