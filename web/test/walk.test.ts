@@ -514,6 +514,24 @@ describe("Leaving", () => {
   });
 });
 
+describe("Sessions", () => {
+  test("one that is ended elsewhere leads to signing in, and back to the page", async () => {
+    const { page } = olive;
+    await tab(page, "Users").click();
+    await row(page, "olive@example.com").waitFor();
+    let requests = 0;
+    page.on("request", () => requests++);
+    const [session] = await olive.context.cookies();
+    await server.ask("mutation { signOut { signedOut } }", {}, session?.value);
+    await olive.arrives("Sign in");
+    await page.getByLabel("Email address").fill("olive@example.com");
+    await page.getByLabel("Password").fill("another good password");
+    expect(requests).toBeLessThan(30); // nothing asks again and again
+    await button(page, "Sign in").click();
+    await olive.arrives("Users");
+  });
+});
+
 describe("Keyboard", () => {
   test("an organization is founded and somebody invited without a mouse", async () => {
     const visitor = await visit(browser, server);
