@@ -1,7 +1,7 @@
 // What surrounds the pages: for people who are signed in, a bar that leads everywhere, and a word when
 // the connection is lost; for others, a plain one.
 import { useEffect, useRef, useState } from "react";
-import { Link, Navigate, NavLink, Outlet, useLocation, useNavigate } from "react-router";
+import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Answered, Empty, Heading } from "./components/page";
 import { useToast } from "./components/toasts";
@@ -106,17 +106,11 @@ function Bar({ viewer }: { viewer: Viewer }) {
 
 function SignOut() {
   const [, signOut] = useMutation(SignOutDocument);
-  const { renew } = useSession();
-  const navigate = useNavigate();
   const toast = useToast();
   const leave = async () => {
     const { error } = await signOut({});
-    if (error) {
-      toast(faultOf(error).message);
-      return;
-    }
-    await navigate("/sign-in");
-    renew();
+    if (error) toast(faultOf(error).message);
+    else location.assign("/sign-in"); // nothing of the person stays in memory
   };
   return (
     <button type="button" className="plain" onClick={() => void leave()}>
