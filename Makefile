@@ -9,6 +9,12 @@ STRIPE_MOCK := .bin/stripe-mock-$(STRIPE_MOCK_VERSION)
 # What npm has installed; it writes this file last.
 NODE_MODULES := web/node_modules/.package-lock.json
 GET_NODE := please install Node.js 20.19 or newer, which brings it, from https://nodejs.org/.
+# An older Node.js fails in the middle of Vite, with a message about something else.
+HAVE_NPM := command -v npm >/dev/null && \
+	node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+
+# Vite writes web/dist before it finds the build to be too large; that must not count as built.
+.DELETE_ON_ERROR:
 
 .PHONY: help
 help: ## Show this help
@@ -17,10 +23,10 @@ help: ## Show this help
 # Without npm, the server still serves the API, and a page that says what is missing.
 .PHONY: run
 run: have-go ## Start the server; ARGS="..." adds options
-	@if command -v npm >/dev/null; then \
-		$(MAKE) --no-print-directory web/dist/index.html || echo "The front end and the Playground could not be built: the API is served without them." >&2; \
+	@if $(HAVE_NPM); then \
+		$(MAKE) --no-print-directory web/dist/index.html || echo "The front end and the Playground could not be built; the API is served all the same." >&2; \
 	else \
-		echo "npm is missing, so the front end and the Playground are not built; the API is served all the same. To have them, $(GET_NODE)" >&2; \
+		echo "npm is missing or its Node.js too old, so the front end and the Playground are not built; the API is served all the same. To have them, $(GET_NODE)" >&2; \
 	fi
 	go run . serve $(ARGS)
 
@@ -117,7 +123,7 @@ have-c-compiler: have-go
 
 .PHONY: have-npm
 have-npm:
-	@command -v npm >/dev/null || { echo "npm is missing: $(GET_NODE)" >&2; exit 1; }
+	@$(HAVE_NPM) || { echo "npm is missing or its Node.js too old: $(GET_NODE)" >&2; exit 1; }
 
 .PHONY: have-chromium
 have-chromium:

@@ -287,7 +287,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	mux.Handle("/graphql", w.counted(graphql))
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
-	for _, closed := range []string{"/dev/", "/webhooks/"} { // without their settings, no pages either
+	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })

@@ -391,6 +391,7 @@ func TestServe(t *testing.T) {
 			{"/invitations/abc-DEF_1", 200, "Studio"},
 			{"/unknown.php", 404, "not found"},
 			{"/dev/unknown", 404, "not found"},
+			{"/graphql/unknown", 404, "not found"},
 			{"/webhooks/unknown", 404, "not found"},
 		} {
 			status, _, body := s.get(test.path)

@@ -37,12 +37,16 @@ func Pages(stripe bool) http.Handler {
 }
 
 func pages(files fs.FS, stripe bool) http.Handler {
+	opener := "same-origin"
+	if stripe {
+		opener = "same-origin-allow-popups" // wallets in Stripe's form open a window, and wait for its answer
+	}
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy(stripe))
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
-		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Opener-Policy", opener)
 		header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		header.Set("Cache-Control", "no-store")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -72,13 +76,13 @@ func pages(files fs.FS, stripe bool) http.Handler {
 }
 
 // page is the file behind a path. The front end itself finds out what to show at the paths that are
-// no files.
+// no files; a missing asset is no such path, or a browser would take a page for a script.
 func page(requested string) string {
 	name := path.Clean("/" + requested)
 	switch {
 	case name == "/playground":
 		return "dist/playground.html"
-	case strings.Contains(path.Base(name), "."):
+	case strings.HasPrefix(name, "/assets/"), strings.Contains(path.Base(name), "."):
 		return "dist" + name
 	}
 	return "dist/index.html"

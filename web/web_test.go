@@ -35,6 +35,7 @@ func TestPages(t *testing.T) {
 		"Style":            {built, "/assets/index-Ab1_.css", 200, "style", "text/css; charset=utf-8", forever},
 		"Icon":             {built, "/favicon.svg", 200, "<svg/>", "image/svg+xml", never},
 		"MissingScript":    {built, "/assets/index-Old.js", 404, "not found", "text/plain; charset=utf-8", never},
+		"MissingAsset":     {built, "/assets/index", 404, "not found", "text/plain; charset=utf-8", never},
 		"MissingFile":      {built, "/wp-login.php", 404, "not found", "text/plain; charset=utf-8", never},
 		"Traversal":        {built, "/assets/../../web.go", 404, "not found", "text/plain; charset=utf-8", never},
 		"EncodedTraversal": {built, "/..%2f..%2fweb.go", 404, "not found", "text/plain; charset=utf-8", never},
@@ -83,6 +84,14 @@ func TestPolicy(t *testing.T) {
 		got := policy(stripe)
 		if !strings.Contains(got, sources) || strings.Contains(got, "stripe.com") != stripe {
 			t.Errorf("with Stripe %t the policy is %s", stripe, got)
+		}
+		answer := httptest.NewRecorder()
+		Pages(stripe).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+		if sent := answer.Header().Get("Content-Security-Policy"); sent != got {
+			t.Errorf("with Stripe %t the policy sent is %s", stripe, sent)
+		}
+		if popups := strings.HasSuffix(answer.Header().Get("Cross-Origin-Opener-Policy"), "allow-popups"); popups != stripe {
+			t.Errorf("with Stripe %t windows that the page opens are kept: %t", stripe, popups)
 		}
 	}
 }
