@@ -409,6 +409,7 @@ func TestSMTPHangs(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), test.deadline)
 					defer cancel()
 					checkFailure(t, sender.Send(ctx, message()), "")
+					_ = listener.Close() // a client that was too late to connect never leaves
 					<-left
 				})
 			}
