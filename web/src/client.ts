@@ -1,7 +1,14 @@
 // The one way to the API: queries and mutations over HTTP, subscriptions over WebSocket, and a cache
 // that holds each object once. The browser's session cookie says who is asking.
 import { createClient as createSocket } from "graphql-ws";
-import { type Client, createClient, fetchExchange, mapExchange, subscriptionExchange } from "urql";
+import {
+  type Client,
+  createClient,
+  fetchExchange,
+  makeOperation,
+  mapExchange,
+  subscriptionExchange,
+} from "urql";
 import { cache } from "./cache";
 import { faultOf } from "./fault";
 
@@ -13,10 +20,12 @@ export interface Api {
   client: Client;
   /** Tells of each change of the connection until the returned function is called. */
   watch(changed: (connection: Connection) => void): () => void;
-  close(): void;
 }
 
-/** Makes an Api; `ended` is called when the server no longer knows the caller. */
+/**
+ * Makes an Api; `ended` is called when the server no longer knows the caller. It needs no closing:
+ * its socket closes with the last stream that is followed.
+ */
 export function connect(ended: () => void): Api {
   const watchers = new Set<(connection: Connection) => void>();
   const tell = (connection: Connection) => {
@@ -42,7 +51,7 @@ export function connect(ended: () => void): Api {
     },
   });
   let overdue: ReturnType<typeof setTimeout>;
-  const client = createClient({
+  const client: Client = createClient({
     url: "/graphql",
     preferGetMethod: false,
     requestPolicy: "cache-and-network",
@@ -50,6 +59,13 @@ export function connect(ended: () => void): Api {
       mapExchange({
         onError(error) {
           if (faultOf(error).code === "UNAUTHENTICATED") ended();
+        },
+        onResult({ operation, data, error, stale }) {
+          // What an event makes stale while its answer is under way stays so: the cache counts the
+          // answer as older than the event. It is asked for once more.
+          if (operation.kind !== "query" || data || error || stale) return;
+          const context = { ...operation.context, requestPolicy: "network-only" as const };
+          client.reexecuteOperation(makeOperation("query", operation, context));
         },
       }),
       cache(),
@@ -72,6 +88,5 @@ export function connect(ended: () => void): Api {
       watchers.add(changed);
       return () => watchers.delete(changed);
     },
-    close: () => void socket.dispose(),
   };
 }

@@ -1,5 +1,5 @@
 // Who is signed in, and the connection that they talk through.
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from "react";
+import { createContext, type ReactNode, useContext, useState } from "react";
 import { Provider } from "urql";
 import { type Api, connect } from "./client";
 import type { Viewer as ViewerData } from "./graphql";
@@ -20,21 +20,14 @@ export const ViewerContext = createContext<Viewer | null>(null);
 
 /** Provides the session to all pages. */
 export function SessionProvider({ children }: { children: ReactNode }) {
-  const [renewals, setRenewals] = useState(0);
-  const renew = useCallback(() => setRenewals((before) => before + 1), []);
-  const [api, setApi] = useState<Api | null>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each renewal is a new connection
-  useEffect(() => {
-    const fresh = connect(renew);
-    setApi(fresh);
-    return fresh.close;
-  }, [renewals, renew]);
+  const [api, setApi] = useState(() => connect(renew));
+  function renew() {
+    setApi(connect(renew));
+  }
   return (
-    api && (
-      <SessionContext value={{ api, renew }}>
-        <Provider value={api.client}>{children}</Provider>
-      </SessionContext>
-    )
+    <SessionContext value={{ api, renew }}>
+      <Provider value={api.client}>{children}</Provider>
+    </SessionContext>
   );
 }
 

@@ -1,5 +1,5 @@
 // What every page has: a heading, and something to show while there is nothing to show yet.
-import { type ReactNode, useEffect, useRef } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useNavigationType } from "react-router";
 import type { CombinedError, UseQueryResponse } from "urql";
 import { faultOf } from "../fault";
@@ -65,7 +65,11 @@ export function Answered<Data>({
   query: UseQueryResponse<Data, any>;
   children: (data: Data) => ReactNode;
 }) {
-  if (data) return children(data);
+  // While it is asked for again, the page stays as it was, with what is open or typed on it.
+  const [last, setLast] = useState(data);
+  if (data && data !== last) setLast(data);
+  const shown = data ?? (error ? undefined : last);
+  if (shown) return children(shown);
   if (error)
     return <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />;
   return <Loading />;
