@@ -64,33 +64,50 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (*Caller, err
 }
 
 func (a *Accounts) authenticate(ctx context.Context, token string) (*Caller, error) {
-	hash, now := db.HashToken(token), a.db.Now()
-	if IsAPIToken(token) {
-		found, err := a.db.APITokenByToken(ctx, hash)
+	shown := a.Credential(token)
+	if shown.IsAPIToken {
+		found, err := a.db.APITokenByToken(ctx, shown.TokenHash)
 		if err != nil {
 			return nil, err
 		}
-		if found.LastUsedAt == nil || now.Sub(*found.LastUsedAt) >= touchInterval {
-			found.LastUsedAt = &now
-			if err := a.db.TouchAPIToken(ctx, found); err != nil {
-				return nil, err
-			}
+		var usedAt time.Time
+		if found.LastUsedAt != nil {
+			usedAt = *found.LastUsedAt
+		}
+		if err := a.NoteUse(ctx, shown, usedAt); err != nil {
+			return nil, err
 		}
 		user, err := a.db.UserByID(ctx, found.UserID)
 		return &Caller{User: user, APIToken: found}, err
 	}
-	session, err := a.db.SessionByToken(ctx, hash)
+	session, err := a.db.SessionByToken(ctx, shown.TokenHash)
 	if err != nil {
 		return nil, err
 	}
-	if now.Sub(session.LastUsedAt) >= touchInterval {
-		session.LastUsedAt, session.ExpiresAt = now, now.Add(SessionLifetime)
-		if err := a.db.TouchSession(ctx, session); err != nil {
-			return nil, err
-		}
+	if err := a.NoteUse(ctx, shown, session.LastUsedAt); err != nil {
+		return nil, err
 	}
 	user, err := a.db.UserByID(ctx, session.UserID)
 	return &Caller{User: user, Session: session}, err
+}
+
+// Credential is a token as it is shown now, for reads that find out themselves whether it opens
+// anything.
+func (a *Accounts) Credential(token string) *db.Credential {
+	return &db.Credential{TokenHash: db.HashToken(token), IsAPIToken: IsAPIToken(token), At: a.db.Now()}
+}
+
+// NoteUse notes that a credential is used, if the last time was a while ago. A session lasts longer
+// for it.
+func (a *Accounts) NoteUse(ctx context.Context, used *db.Credential, lastUsedAt time.Time) error {
+	switch {
+	case used.At.Sub(lastUsedAt) < touchInterval:
+		return nil
+	case used.IsAPIToken:
+		return a.db.TouchAPIToken(ctx, used.TokenHash, used.At)
+	default:
+		return a.db.TouchSession(ctx, used.TokenHash, used.At, used.At.Add(SessionLifetime))
+	}
 }
 
 // openSession signs a user in.

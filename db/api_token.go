@@ -50,9 +50,9 @@ func (d *DB) apiTokens() *bun.SelectQuery {
 	return d.bun.NewSelect().Model((*APIToken)(nil)).Where("expires_at IS NULL OR expires_at > ?", d.Now())
 }
 
-// TouchAPIToken notes that a token is in use.
-func (d *DB) TouchAPIToken(ctx context.Context, token *APIToken) error {
-	_, err := d.bun.NewUpdate().Model(token).Column("last_used_at").WherePK().Exec(ctx)
+// TouchAPIToken notes that an API token was used.
+func (d *DB) TouchAPIToken(ctx context.Context, tokenHash string, usedAt time.Time) error {
+	_, err := d.bun.NewUpdate().Model((*APIToken)(nil)).Set("last_used_at = ?", usedAt).Where("token_hash = ?", tokenHash).Exec(ctx)
 	return mapError(err)
 }
 

@@ -29,6 +29,8 @@ type Coupon struct {
 	AddedByID *string    `bun:"added_by_id"`
 }
 
+var couponOrder = order{columns: []string{"added_at", "id"}, descending: true}
+
 // LockPromotionCode keeps every other redemption of a promotion code waiting until the transaction
 // ends, so that redemptions can be counted.
 func (d *DB) LockPromotionCode(ctx context.Context, promotionCodeID string) error {
@@ -76,8 +78,9 @@ func (d *DB) CouponsByID(ctx context.Context, ids []string) ([]*Coupon, error) {
 
 // CouponsOfOrganizations lists the granted coupons of each organization, newest first.
 func (d *DB) CouponsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*Coupon, error) {
-	coupons, err := many[Coupon](ctx, d.bun.NewSelect().Model((*Coupon)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("granted_at IS NOT NULL").OrderExpr("added_at DESC, id DESC"))
+	query := d.bun.NewSelect().Model((*Coupon)(nil)).
+		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("granted_at IS NOT NULL")
+	coupons, err := many[Coupon](ctx, couponOrder.sort(query, false))
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -28,7 +29,11 @@ import (
 type DB struct {
 	bun  bun.IDB
 	pool *bun.DB
-	now  func() time.Time
+	// reads is nil on SQLite.
+	reads *pgxpool.Pool
+	now   func() time.Time
+	// hook sees each statement; nil but in tests.
+	hook func(query string)
 
 	signals     *signals
 	inTx        bool
@@ -49,6 +54,7 @@ func WithStatementHook(hook func(query string)) Option {
 	return func(d *DB) {
 		d.pool = d.pool.WithQueryHook(statementHook(hook))
 		d.bun = d.pool
+		d.hook = hook
 	}
 }
 
@@ -84,6 +90,9 @@ func Open(address string, options ...Option) (*DB, error) {
 			return nil, err
 		}
 		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
+		if d.reads, err = readPool(config.ConnString()); err != nil {
+			return nil, err
+		}
 	}
 	for _, option := range options {
 		option(d)
@@ -127,6 +136,9 @@ func newDB(pool *bun.DB, signals *signals) *DB {
 // Close ends all connections.
 func (d *DB) Close() error {
 	d.signals.close()
+	if d.reads != nil {
+		d.reads.Close()
+	}
 	return d.pool.Close()
 }
 

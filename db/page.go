@@ -102,6 +102,24 @@ type order struct {
 	descending bool
 }
 
+// of is the order of a table that goes by an alias.
+func (o order) of(alias string) order {
+	columns := make([]string, len(o.columns))
+	for i, column := range o.columns {
+		columns[i] = alias + "." + column
+	}
+	return order{columns, o.descending}
+}
+
+// text is the order as it stands in a statement.
+func (o order) text() string {
+	direction := " ASC"
+	if o.descending {
+		direction = " DESC"
+	}
+	return strings.Join(o.columns, direction+", ") + direction
+}
+
 // cut narrows a select to a page; one row too many tells that there are more.
 func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
 	tuple := "(" + strings.Join(o.columns, ", ") + ")"
@@ -119,14 +137,7 @@ func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
 }
 
 func (o order) sort(query *bun.SelectQuery, backward bool) *bun.SelectQuery {
-	direction := " ASC"
-	if o.descending != backward {
-		direction = " DESC"
-	}
-	for _, column := range o.columns {
-		query = query.OrderExpr(column + direction)
-	}
-	return query
+	return query.OrderExpr(order{o.columns, o.descending != backward}.text())
 }
 
 // readPage reads one page of a list.

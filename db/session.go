@@ -50,9 +50,10 @@ func (d *DB) sessions() *bun.SelectQuery {
 	return d.bun.NewSelect().Model((*Session)(nil)).Where("expires_at > ?", d.Now())
 }
 
-// TouchSession notes that a session is in use, which makes it last longer.
-func (d *DB) TouchSession(ctx context.Context, session *Session) error {
-	_, err := d.bun.NewUpdate().Model(session).Column("last_used_at", "expires_at").WherePK().Exec(ctx)
+// TouchSession notes that a session was used, which makes it last longer.
+func (d *DB) TouchSession(ctx context.Context, tokenHash string, usedAt, expiresAt time.Time) error {
+	_, err := d.bun.NewUpdate().Model((*Session)(nil)).Set("last_used_at = ?", usedAt).Set("expires_at = ?", expiresAt).
+		Where("token_hash = ?", tokenHash).Exec(ctx)
 	return mapError(err)
 }
 

@@ -36,7 +36,7 @@ func Record(ctx context.Context, tx *db.DB, organizationID string, kind db.Event
 }
 
 // List names an organization's log, for cursors.
-func List(organizationID string) string { return "events of " + organizationID }
+func List(organizationID string) string { return db.EventList.Of(organizationID) }
 
 // Cursor is the place of an event in its organization's log.
 func Cursor(e *db.Event) string { return db.Cursor(List(e.OrganizationID), e.Key()) }

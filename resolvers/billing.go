@@ -37,7 +37,7 @@ func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, er
 func (r billings) Invoices(
 	ctx context.Context, b *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus,
 ) (*graph.InvoiceConnection, error) {
-	list := "invoices of " + b.OrganizationID
+	list := db.InvoiceList.Of(b.OrganizationID)
 	page, err := pageArguments{first, last, after, before}.page(list, (&db.Invoice{}).Key())
 	if err != nil {
 		return nil, err

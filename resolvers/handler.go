@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"studio/graph"
+	"studio/plan"
 	"studio/transport"
 )
 
@@ -30,6 +31,8 @@ type HandlerOptions struct {
 	Origins []string
 	// TrustedProxies may tell a client's address in X-Forwarded-For.
 	TrustedProxies []net.IPNet
+	// Unplanned leaves all operations to the executor, which tests hold plans against.
+	Unplanned bool
 	// Draining is closed when streams are to end, so that clients connect elsewhere.
 	Draining <-chan struct{}
 }
@@ -49,6 +52,9 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
 	exec.Use(extension.FixedComplexityLimit(maxComplexity))
+	if !options.Unplanned {
+		exec.AroundOperations(r.planned(plan.New(r.DB, documentCache)))
+	}
 	exec.AroundOperations(r.authenticate)
 	exec.AroundOperations(r.loadersForOperation)
 	exec.AroundResponses(r.loadersForResponse)

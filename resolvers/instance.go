@@ -33,7 +33,7 @@ func (r organizationFields) InstanceCount(ctx context.Context, o *db.Organizatio
 func (r organizationFields) Instances(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.InstanceConnection, error) {
-	list := "instances of " + o.ID
+	list := db.InstanceList.Of(o.ID)
 	page, err := pageArguments{first, last, after, before}.page(list, (&db.Instance{}).Key())
 	if err != nil {
 		return nil, err

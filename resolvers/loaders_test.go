@@ -37,10 +37,10 @@ import (
 func (s *studio) patient() *studio {
 	s.Helper()
 	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), 500*time.Millisecond)
-	server := httptest.NewServer(edge.Handler(resolvers.HandlerOptions{}))
+	server := httptest.NewServer(edge.Handler(resolvers.HandlerOptions{Unplanned: true}))
 	s.Cleanup(server.Close)
 	patient := *s
-	patient.url = server.URL
+	patient.url, patient.executor = server.URL, nil
 	return &patient
 }
 

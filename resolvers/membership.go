@@ -27,7 +27,7 @@ func (r organizationFields) Users(
 	ctx context.Context, o *db.Organization,
 	first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string,
 ) (*graph.OrganizationUserConnection, error) {
-	list := "users of " + o.ID
+	list := db.UserList.Of(o.ID)
 	page, err := pageArguments{first, last, after, before}.page(list, (&db.Membership{}).Key())
 	if err != nil {
 		return nil, err

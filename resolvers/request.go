@@ -16,7 +16,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"studio/account"
+	"studio/db"
 	"studio/fault"
+	"studio/plan"
 	"studio/transport"
 )
 
@@ -106,6 +108,13 @@ func cookiesOf(ctx context.Context) func(*http.Cookie) {
 	return set
 }
 
+// current is the token that the request acts with, "" when it acts for nobody.
+func (r *request) current() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.token
+}
+
 // use makes the rest of the request act with another token, none when it is "".
 func (r *request) use(token string) {
 	r.mu.Lock()
@@ -158,13 +167,35 @@ func actAs(ctx context.Context, token string, caller *account.Caller) {
 	}
 }
 
+// planned answers operations that have a plan. Like authenticate, which runs only for the others, it
+// comes after the limits.
+func (r *Resolvers) planned(plans *plan.Plans) graphql.OperationMiddleware {
+	return func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+		in := requestOf(ctx)
+		token := in.current()
+		var credential *db.Credential
+		if token != "" {
+			credential = r.Accounts.Credential(token)
+		}
+		answer := plans.Answer(ctx, graphql.GetOperationContext(ctx), credential)
+		if answer == nil {
+			return next(ctx)
+		}
+		if answer.Authenticated {
+			if err := r.Accounts.NoteUse(ctx, credential, answer.LastUsedAt); err != nil {
+				return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
+			}
+			in.renew(token)
+		}
+		return graphql.OneShot(&graphql.Response{Data: answer.Data})
+	}
+}
+
 // authenticate begins an operation. It runs after the operation was parsed, validated and
 // measured, so that what is refused there reaches no database.
 func (r *Resolvers) authenticate(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	in := requestOf(ctx)
-	in.mu.Lock()
-	token := in.token
-	in.mu.Unlock()
+	token := in.current()
 	op := &operation{}
 	if token != "" {
 		caller, err := r.Accounts.Authenticate(ctx, token)

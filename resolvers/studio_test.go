@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -50,6 +52,7 @@ type studio struct {
 	bills      *billing.Billing
 	events     *event.Hub
 	statements *statements
+	executor   http.Handler // the same without plans; nil where there are none
 }
 
 // on runs a test on every engine.
@@ -83,7 +86,11 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 		api.ServeHTTP(w, r)
 	}))
 	s.stripe, s.advance = stripe.URL, sandbox.Advance()
-	handler := s.edge(jobs, events, loaderWait).Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	edge := s.edge(jobs, events, loaderWait)
+	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	if s.db.CanRead() {
+		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
+	}
 	webhook := s.bills.Webhook()
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(log.WithContext(r.Context()))
@@ -221,7 +228,41 @@ func (p *person) send(query string, variables vars) *answer {
 	if err != nil {
 		p.Fatal(err)
 	}
-	return p.post(http.Header{"Content-Type": {"application/json"}}, string(body))
+	a := p.post(http.Header{"Content-Type": {"application/json"}}, string(body))
+	if p.executor != nil && !strings.HasPrefix(strings.TrimSpace(query), "mutation") && a.get("@this").IsObject() {
+		p.compare(string(body), a)
+	}
+	return a
+}
+
+// compare holds an answer against the executor's. What changes in the background may change between
+// the two, so both are asked again if they differ.
+func (p *person) compare(body string, a *answer) {
+	p.Helper()
+	var planned, executed any
+	for try := range 20 {
+		if try > 0 {
+			time.Sleep(10 * time.Millisecond)
+			a = p.post(http.Header{"Content-Type": {"application/json"}}, body)
+		}
+		request := httptest.NewRequestWithContext(p.Context(), http.MethodPost, "/graphql", strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		if p.token != "" {
+			request.Header.Set("Authorization", "Bearer "+p.token)
+		}
+		recorder := httptest.NewRecorder()
+		p.executor.ServeHTTP(recorder, request)
+		if a.body == recorder.Body.String() {
+			return
+		}
+		if err := errors.Join(json.Unmarshal([]byte(a.body), &planned), json.Unmarshal(recorder.Body.Bytes(), &executed)); err != nil {
+			p.Fatal(err)
+		}
+		if reflect.DeepEqual(planned, executed) {
+			return
+		}
+	}
+	p.Errorf("%s\nis answered differently by a plan\n%v\nand by the executor\n%v", body, planned, executed)
 }
 
 func (p *person) post(header http.Header, body string) *answer {

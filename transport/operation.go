@@ -110,15 +110,30 @@ func isSubscription(operation *graphql.OperationContext) bool {
 }
 
 // encode differs from marshalling the response in that data is absent, rather than null, when the
-// operation was not executed.
+// operation was not executed, and in that data, which is JSON already, is not looked at again.
 func encode(response *graphql.Response) []byte {
-	body, err := json.Marshal(struct {
-		Errors     gqlerror.List   `json:"errors,omitempty"`
-		Data       json.RawMessage `json:"data,omitempty"`
-		Extensions map[string]any  `json:"extensions,omitempty"`
-	}{response.Errors, response.Data, response.Extensions})
-	if err != nil {
-		panic(fmt.Errorf("encode a response: %w", err))
+	body := make([]byte, 0, len(response.Data)+len(`{"data":}`))
+	for _, part := range []struct {
+		key   string
+		value any
+		empty bool
+	}{
+		{`"errors":`, response.Errors, len(response.Errors) == 0},
+		{`"extensions":`, response.Extensions, len(response.Extensions) == 0},
+	} {
+		if part.empty {
+			continue
+		}
+		value, err := json.Marshal(part.value)
+		if err != nil {
+			panic(fmt.Errorf("encode a response: %w", err))
+		}
+		body = append(append(append(body, ','), part.key...), value...)
 	}
+	if response.Data != nil {
+		body = append(append(body, `,"data":`...), response.Data...)
+	}
+	body = append(body, '}')
+	body[0] = '{' // no response is empty
 	return body
 }

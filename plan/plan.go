@@ -1,0 +1,156 @@
+// Package plan answers queries of common shapes without executing them field by field. A document is
+// compiled once, into a few statements and programs that write their rows as JSON: who the viewer is,
+// what organizations are, and the first pages of what they have. That takes one round trip to
+// PostgreSQL, or two where organizations must be found first.
+//
+// A plan gives nothing but the plain answer. Whatever else there may be to say, such as an error, a
+// later page, or a credential whose use is to be noted, is left to gqlgen's executor, which runs the
+// query as if there had been no plan.
+package plan
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/rs/zerolog"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"studio/db"
+)
+
+// Plans are those of the operations that were met last.
+type Plans struct {
+	db    *db.DB
+	plans *lru.Cache[*ast.OperationDefinition, *plan] // nil for an operation that has none
+}
+
+// New makes plans for as many operations. On SQLite there are none.
+func New(database *db.DB, operations int) *Plans {
+	plans, err := lru.New[*ast.OperationDefinition, *plan](operations)
+	if err != nil {
+		panic(err) // only for a number that is not positive
+	}
+	return &Plans{database, plans}
+}
+
+// Answer is what a plan answers an operation with.
+type Answer struct {
+	Data json.RawMessage
+	// Authenticated tells that the credential was found to be good, and LastUsedAt when it was used
+	// before.
+	Authenticated bool
+	LastUsedAt    time.Time
+}
+
+// Answer answers an operation; nil when the executor must. The credential is nil when the caller shows
+// none.
+func (p *Plans) Answer(ctx context.Context, operation *graphql.OperationContext, by *db.Credential) *Answer {
+	if !p.db.CanRead() {
+		return nil
+	}
+	found, known := p.plans.Get(operation.Operation)
+	if !known {
+		found = compile(operation)
+		p.plans.Add(operation.Operation, found)
+	}
+	if found == nil || found.root != nil && by == nil {
+		return nil
+	}
+	r := run{plan: found, by: by, variables: operation.Variables}
+	err := r.read(ctx, p.db)
+	if err != nil && ctx.Err() == nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("a plan failed; its query is executed instead")
+	}
+	if err != nil || r.refused {
+		return nil
+	}
+	return &Answer{Data: r.answer(), Authenticated: found.root != nil, LastUsedAt: r.lastUsedAt}
+}
+
+// plan is what an operation compiles to.
+type plan struct {
+	program program
+	root    *source // the viewer or an organization; nil when nothing is read
+	sources int     // how many there are, root and below
+	// pages are the connections, whose arguments say what is read of them.
+	pages []*ast.Field
+	// ownersOnly is whether anything is read that only owners of an organization may see.
+	ownersOnly bool
+}
+
+// source is a statement, and what is written of each of its rows.
+type source struct {
+	number int
+	// isOrganization tells organizations from the viewer, and list is what organizations have. What the
+	// rows begin with are organizationColumns, viewerColumns and listColumns.
+	isOrganization bool
+	list           *db.List
+	// field is the root field that names an organization.
+	field *ast.Field
+	// page is the number of the connection, or whole.
+	page int
+	// columns are what is read, and texts the statement, by what else it depends on.
+	columns []string
+	texts   map[variant]string
+	program program
+	gaps    []step
+	// children are the lists in each row.
+	children []*source
+	// keys are the columns that make a row's cursor.
+	keys []int
+	// probes is whether one row more is read than is shown, since it is asked whether there is more.
+	probes bool
+}
+
+// whole is the page of a list that is no connection.
+const whole = -1
+
+// variant is what the text of a statement depends on besides its columns.
+type variant struct {
+	byAPIToken bool
+	order      db.OrganizationOrder
+}
+
+var variants = []variant{
+	{false, db.OrganizationOrder{}}, {false, db.OrganizationOrder{Descending: true}},
+	{false, db.OrganizationOrder{ByAge: true}}, {false, db.OrganizationOrder{ByAge: true, Descending: true}},
+	{true, db.OrganizationOrder{}}, {true, db.OrganizationOrder{Descending: true}},
+	{true, db.OrganizationOrder{ByAge: true}}, {true, db.OrganizationOrder{ByAge: true, Descending: true}},
+}
+
+var (
+	viewerColumns       = []string{db.LastUsed}
+	organizationColumns = []string{db.LastUsed, "o.id", "m.is_owner", "o.name_key"}
+	listColumns         = []string{db.OrganizationNumber}
+)
+
+// The places of these columns.
+const (
+	lastUsed = iota
+	organizationID
+	ownedByViewer
+	organizationNameKey
+
+	organizationNumber = 0
+)
+
+// column is the place of a column in the statement.
+func (s *source) column(expression string) int {
+	if i := slices.Index(s.columns, expression); i >= 0 {
+		return i
+	}
+	s.columns = append(s.columns, expression)
+	return len(s.columns) - 1
+}
+
+// probe is how many rows are read only to know whether there are more.
+func (s *source) probe() int {
+	if s.probes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,79 @@
+package resolvers_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestPlans shows which queries have a plan and what it reads. That its answers are the executor's is
+// part of every test here that sends a query.
+func TestPlans(t *testing.T) {
+	const (
+		users     = `users(first: 2) { totalCount nodes { id email status isOwner invitedAt invitationExpiresAt invitationDelivery acceptedAt user { id email firstName lastName createdAt } invitedBy { firstName } } }`
+		instances = `instances { totalCount nodes { id name type status url region { id name } computePlan { id type ramMb price { amount currency } interval } storageGb price { amount currency } interval createdAt } }`
+		invoices  = `invoices(first: 1) { totalCount nodes { id number status createdAt periodStart periodEnd subtotal { amount currency } discount { amount } tax { amount } total { amount } amountPaid { amount } amountDue { amount } paidAt hostedUrl pdfUrl } }`
+		coupons   = `coupons { id code name amountOff { amount currency } percentOff expiresAt addedAt addedBy { email } }`
+		billing   = `billing { id status card { brand last4 expMonth expYear } credit { amount currency } ` + invoices + coupons + ` }`
+		events    = `events(first: 3) { totalCount nodes { id cursor type createdAt actor { email } summary } }`
+		paged     = `pageInfo { hasNextPage hasPreviousPage startCursor endCursor }`
+	)
+	const executor = -1 // has no plan
+	for _, test := range []struct {
+		name, query string
+		statements  int
+	}{
+		{"Viewer", `{ viewer { id emailVerified user { id email firstName lastName createdAt } } }`, 1},
+		{"Organization", `query($id: ID!) { organization(id: $id) { id name subdomain createdAt instanceCount viewerMembership { id isOwner status acceptedAt } } }`, 1},
+		{"AllOfAnOrganization", `query($id: ID!) { organization(id: $id) { ` + users + instances + billing + events + ` } }`, 6},
+		{"Organizations", `{ viewer { organizations { nodes { id name instanceCount users { totalCount } } } } }`, 1},
+		{"OrganizationsAndCount", `{ viewer { organizations { totalCount nodes { id } } } }`, 2},
+		{"AllOfOrganizations", `{ viewer { user { email } organizations(first: 3) { nodes { ` + users + instances + billing + events + ` } } } }`, 7},
+		{"NoOrganizations", `{ viewer { id organizations(first: 0) { nodes { id ` + users + ` } ` + paged + ` } } }`, 2},
+		{"ByAge", `{ viewer { organizations(first: 2, orderBy: { field: CREATED_AT, direction: DESC }) { edges { cursor node { id } } ` + paged + ` } } }`, 1},
+		{"ByName", `query($by: OrganizationOrder = { field: NAME, direction: DESC }) { viewer { organizations(first: 2, orderBy: $by) { edges { cursor node { id } } ` + paged + ` } } }`, 1},
+		{"Edges", `query($id: ID!) { organization(id: $id) { users(first: 1) { ` + paged + ` edges { cursor node { email } } } instances { edges { cursor node { name } } ` + paged + ` }
+			billing { invoices(first: 0) { edges { cursor } ` + paged + ` } } events(first: 2) { edges { cursor node { cursor } } ` + paged + ` } } }`, 5},
+		{"Aliases", `query($id: ID!) { a: organization(id: $id) { b: id c: users(first: 1) { d: nodes { e: email } } c2: users(first: 2) { nodes { email } } __typename } __typename }`, 3},
+		{"Fragments", `query($id: ID!) { ... { organization(id: $id) { ...A ... on Node { id } ... on Organization { users { nodes { isOwner } } } } } }
+			fragment A on Organization { id users { nodes { ...B } } } fragment B on OrganizationUser { email user { ... on User { email } } }`, 2},
+		{"Null", `query($first: Int) { viewer { user { email } organizations(first: $first, after: null) { nodes { id } } } }`, 2},
+
+		{"Directive", `query($id: ID!) { organization(id: $id) { id name @skip(if: true) } }`, executor},
+		{"DirectiveInFragment", `query($id: ID!) { organization(id: $id) { id ...A } } fragment A on Organization { name @include(if: false) }`, executor},
+		{"LaterPage", `query($id: ID!) { organization(id: $id) { users(last: 1) { nodes { id } } } }`, executor},
+		{"Filter", `query($id: ID!) { organization(id: $id) { users(status: ACCEPTED) { totalCount } } }`, executor},
+		{"Search", `{ viewer { organizations(search: "o") { nodes { id } } } }`, executor},
+		{"NodesAndEdges", `query($id: ID!) { organization(id: $id) { users { nodes { id } edges { cursor } } } }`, executor},
+		{"PageInfoAlone", `query($id: ID!) { organization(id: $id) { users { ` + paged + ` } } }`, executor},
+		{"TwoRoots", `query($id: ID!) { viewer { id } organization(id: $id) { id } }`, executor},
+		{"UnknownField", `query($id: ID!) { organization(id: $id) { deletionBlockers { code } } }`, executor},
+		{"Catalog", `{ catalog { regions { id } } }`, executor},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			on(t, func(s *studio) {
+				owner := s.signUp("owner")
+				s.populate(owner, 3)
+				var variables vars
+				if strings.Contains(test.query, "$id") {
+					variables = vars{"id": owner.do(`{ organizationBySubdomain(subdomain: "group1") { id } }`, nil).str("organizationBySubdomain.id")}
+				}
+				owner.do(test.query, variables) // which compares the answers
+				s.settle()
+
+				counted := *s
+				counted.executor = nil
+				owner.studio = &counted
+				s.statements.take()
+				owner.do(test.query, variables)
+				sent := s.ofRequests()
+				byExecutor := slices.ContainsFunc(sent, func(statement string) bool { return strings.Contains(statement, `"`) }) // as Bun quotes
+				if wantsExecutor := test.statements == executor || !s.db.CanRead(); byExecutor != wantsExecutor {
+					t.Errorf("executed: %v, want %v: %s", byExecutor, wantsExecutor, strings.Join(sent, "\n"))
+				} else if !wantsExecutor && len(sent) != test.statements {
+					t.Errorf("got %d statements, want %d: %s", len(sent), test.statements, strings.Join(sent, "\n"))
+				}
+			})
+		})
+	}
+}
