@@ -31,8 +31,11 @@ func readPool(address string) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	config.MaxConns = readConnections
-	// The best plan is the same for all values, and planning takes longer than these statements run.
-	config.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	// The best plan is the same for all values, along indexes from few rows to few rows, and planning
+	// takes longer than these statements run.
+	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
+		config.ConnConfig.RuntimeParams[name] = value
+	}
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
@@ -53,15 +56,23 @@ func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 		if d.hook != nil {
 			d.hook(read.SQL)
 		}
-		batch.Queue(read.SQL, read.Arguments...).Query(func(rows pgx.Rows) error {
-			fields := rows.FieldDescriptions()
-			for rows.Next() {
-				read.Row(Row{rows.RawValues(), fields})
-			}
-			return rows.Err()
-		})
+		batch.Queue(read.SQL, read.Arguments...)
 	}
-	return mapError(d.reads.SendBatch(ctx, &batch).Close())
+	results := d.reads.SendBatch(ctx, &batch)
+	defer func() { _ = results.Close() }() // also when Row panics, or the connection would be lost to the pool
+	for _, read := range reads {
+		rows, err := results.Query()
+		if err != nil {
+			return mapError(err)
+		}
+		for rows.Next() {
+			read.Row(Row{rows.RawValues(), rows.FieldDescriptions()})
+		}
+		if err := rows.Err(); err != nil {
+			return mapError(err)
+		}
+	}
+	return mapError(results.Close())
 }
 
 // Row is a row as PostgreSQL sent it. It is valid until the next one comes.

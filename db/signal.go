@@ -1,8 +1,8 @@
 package db
 
-// Signals: a transaction tells all processes on the database that something is new, once it is
-// committed. A signal only wakes; whoever is woken reads the tables, so that a lost one costs time
-// and nothing else.
+// Signals: all processes on the database are told that something is new, once it is committed. A
+// signal only wakes; whoever is woken reads the tables, and does so now and then anyway, so that a
+// lost one costs time and nothing else.
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/rs/zerolog"
 )
 
@@ -25,21 +26,53 @@ type signals struct {
 
 	mu        sync.Mutex
 	listeners []func(payload string)
+	// waiting are payloads that are still to be sent, and sending is whether somebody does.
+	waiting []string
+	sending bool
+	sent    sync.WaitGroup
 }
 
 func newSignals(postgres *pgx.ConnConfig) *signals {
 	return &signals{postgres: postgres, done: make(chan struct{})}
 }
 
-// Signal sends a short text (under 8,000 bytes) to the listeners of all processes when the
-// transaction commits.
-func (d *DB) Signal(ctx context.Context, payload string) error {
-	if d.isPostgres() {
-		_, err := d.bun.ExecContext(ctx, "SELECT pg_notify(?, ?)", channel, payload)
-		return mapError(err)
+// Signal sends a short text (under 8,000 bytes) to the listeners of all processes after the
+// transaction is committed.
+//
+// It is no part of the transaction: PostgreSQL lets only one transaction with a NOTIFY commit at a
+// time, and that takes as long as the disk does. One that writes nothing waits for no disk.
+func (d *DB) Signal(payload string) {
+	if !d.isPostgres() {
+		d.AfterCommit(func() { d.signals.deliver(payload) })
+		return
 	}
-	d.AfterCommit(func() { d.signals.deliver(payload) })
-	return nil
+	pool := d.reads
+	d.AfterCommit(func() { d.signals.send(pool, payload) })
+}
+
+// send sends what has gathered while the last payloads were sent.
+func (s *signals) send(pool *pgxpool.Pool, payload string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, payload)
+	if s.sending {
+		return
+	}
+	s.sending = true
+	s.sent.Go(func() {
+		for {
+			s.mu.Lock()
+			payloads := s.waiting
+			s.waiting, s.sending = nil, len(payloads) > 0
+			s.mu.Unlock()
+			if len(payloads) == 0 {
+				return
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			_, _ = pool.Exec(ctx, "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload", channel, payloads)
+			cancel()
+		}
+	})
 }
 
 // Listen calls fn with every signal from now on, in its own goroutine, until the database is
@@ -98,4 +131,8 @@ func (s *signals) session(ctx context.Context) error {
 	}
 }
 
-func (s *signals) close() { s.closing.Do(func() { close(s.done) }) }
+// close ends listening, and waits for what is being sent.
+func (s *signals) close() {
+	s.closing.Do(func() { close(s.done) })
+	s.sent.Wait()
+}

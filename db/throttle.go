@@ -24,6 +24,10 @@ type throttle struct {
 // Hit counts one use of key, of which limit are allowed in any span of window. When they are used
 // up it counts nothing and returns how long to wait. The key is locked until the transaction ends.
 func (d *DB) Hit(ctx context.Context, key string, limit int, window time.Duration) (wait time.Duration, err error) {
+	first, err := d.insertThrottle(ctx, key)
+	if err != nil || first {
+		return 0, err
+	}
 	row, err := d.lockThrottle(ctx, key)
 	if err != nil {
 		return 0, err
@@ -74,6 +78,16 @@ func (t *throttle) parse() error {
 		return fmt.Errorf("throttle %s: %w", t.Key, err)
 	}
 	return nil
+}
+
+// insertThrottle counts the first use of a key, and reports false when it is not.
+func (d *DB) insertThrottle(ctx context.Context, key string) (bool, error) {
+	text, err := json.Marshal([]time.Time{d.Now()})
+	if err != nil {
+		return false, fmt.Errorf("throttle %s: %w", key, err)
+	}
+	row := &throttle{Key: key, Hits: string(text), UpdatedAt: d.Now()}
+	return changed(d.bun.NewInsert().Model(row).On("CONFLICT (key) DO NOTHING").Exec(ctx))
 }
 
 func (d *DB) lockThrottle(ctx context.Context, key string) (*throttle, error) {

@@ -233,7 +233,7 @@ func TestSignal(t *testing.T) {
 		heard.want("")
 		s.ok(s.exec("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"))
 		heard.want("")
-		s.ok(s.Signal(t.Context(), "again"))
+		s.Signal("again")
 		heard.want("again")
 	})
 }
@@ -244,8 +244,8 @@ func testSignals(s *store, ears ...*ear) {
 	s.Helper()
 	signal := func(payload string, fails error) {
 		err := s.InTx(s.Context(), func(tx *db.DB) error {
-			s.ok(tx.Signal(s.Context(), payload))
-			s.ok(s.Signal(s.Context(), "before "+payload)) // by itself, while the other is not committed
+			tx.Signal(payload)
+			s.Signal("before " + payload) // by itself, while the other is not committed
 			return fails
 		})
 		if !errors.Is(err, fails) {

@@ -102,8 +102,10 @@ func (o *Organizations) offer(ctx context.Context, tx *db.DB, invited *db.Member
 	if wait > 0 {
 		return fault.New(fault.RateLimited, "%s was sent %d invitations within a day. Try again later.", invited.Email, mailsPerDay).After(wait)
 	}
-	if err := tx.DeleteLinkTokens(ctx, db.InvitationLink, invited.ID); err != nil {
-		return err
+	if invited.InvitationJobID != nil {
+		if err := tx.DeleteLinkTokens(ctx, db.InvitationLink, invited.ID); err != nil {
+			return err
+		}
 	}
 	jobID, err := o.jobs.Enqueue(ctx, tx, invitationJob, invitationPayload{MembershipID: invited.ID})
 	if err != nil {

@@ -95,9 +95,10 @@ type cookiesKey struct{}
 
 func withCookies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		set := func(cookie *http.Cookie) { http.SetCookie(w, cookie) }
-		if transport.Streams(r) {
-			set = func(*http.Cookie) {}
+		set := func(cookie *http.Cookie) {
+			if !transport.Streams(r) {
+				http.SetCookie(w, cookie)
+			}
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookiesKey{}, set)))
 	})

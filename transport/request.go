@@ -32,7 +32,7 @@ const (
 // among equals. It is empty when there is none.
 func accepted(r *http.Request) string {
 	ranges := strings.Join(r.Header.Values("Accept"), ",")
-	if ranges == "" {
+	if ranges == "" || ranges == typeJSON { // as most clients say it
 		return typeJSON
 	}
 	best, highest := "", 0.0
@@ -58,7 +58,11 @@ func accepted(r *http.Request) string {
 
 // hasJSON tells whether the body claims to be JSON, which is always UTF-8.
 func hasJSON(r *http.Request) bool {
-	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	contentType := r.Header.Get("Content-Type")
+	if contentType == typeJSON {
+		return true
+	}
+	mediaType, params, err := mime.ParseMediaType(contentType)
 	return err == nil && mediaType == typeJSON &&
 		strings.EqualFold(cmp.Or(params["charset"], "utf-8"), "utf-8")
 }
@@ -98,7 +102,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 	// The deadline is for this body alone: left in place, it would end a stream.
 	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(h.Timeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBodyBytes))
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), h.MaxBodyBytes)) + bytes.MinRead)
+	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, h.MaxBodyBytes))
 	_ = controller.SetReadDeadline(time.Time{})
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, false, refusal{http.StatusRequestEntityTooLarge,
@@ -109,7 +115,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 			"The body did not arrive in full. Send the request again.")
 	}
 
-	value, err := decode(body)
+	value, err := decode(body.Bytes())
 	if err != nil {
 		return nil, false, err
 	}
