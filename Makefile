@@ -58,6 +58,14 @@ screenshots: test-browser ## Take the README's pictures anew
 soak: have-go have-c-compiler ## Kill the server at every step between its database and Stripe (a quarter of an hour)
 	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run TestKill -v .
 
+.PHONY: bench
+bench: have-go ## Measure the server against a program written by hand, on both databases (six minutes); ARGS="--rounds 9"
+	db/dbtest/with-postgres go run ./bench $(ARGS)
+
+.PHONY: bench-live
+bench-live: have-go ## Measure how quickly events reach 10,000 streams (two minutes); ARGS="--streams 1000"
+	db/dbtest/with-postgres go run ./bench live $(ARGS)
+
 .PHONY: lint
 lint: have-go $(GOLANGCI_LINT) $(NODE_MODULES) ## Check the code without running it
 	go vet ./...

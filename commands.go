@@ -11,6 +11,7 @@ import (
 
 	"studio/account"
 	"studio/db"
+	"studio/seed"
 )
 
 // databaseSettings are those of every command that uses the database.
@@ -77,12 +78,31 @@ func (c *migrateStatus) Run(ctx context.Context) error {
 	})
 }
 
-type seedCommand struct{ databaseSettings }
+type seedCommand struct {
+	databaseSettings
 
-// Run adds two users who share an organization, and tells how to sign in.
+	Organizations int `placeholder:"N" help:"Fill an empty database with N organizations instead, the same each time."`
+}
+
+// Validate checks the settings; kong calls it.
+func (c *seedCommand) Validate() error {
+	if c.Organizations < 0 {
+		return errors.New("--organizations: cannot be less than 0")
+	}
+	return c.databaseSettings.Validate()
+}
+
+// Run adds two users who share an organization, or many organizations, and tells how to sign in.
 func (c *seedCommand) Run(ctx context.Context) error {
 	return c.with(func(database *db.DB) error {
 		if err := database.Migrate(ctx); err != nil {
+			return err
+		}
+		if c.Organizations > 0 {
+			owner, err := seed.Organizations(ctx, database, c.Organizations)
+			if err == nil {
+				fmt.Printf("There are %d organizations. %s owns some of them. The password of all users is %s\n", c.Organizations, owner.Email, seed.Password)
+			}
 			return err
 		}
 		return (&serveCommand{}).wire(database, nil, &net.TCPAddr{}, &net.TCPAddr{}).seed(ctx, database) // calls neither

@@ -50,7 +50,7 @@ var version = "development"
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date, take the newest change back, or list the changes."`
-	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with."`
+	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with, or many."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

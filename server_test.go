@@ -765,3 +765,41 @@ func TestSeed(t *testing.T) {
 		})
 	}
 }
+
+func TestSeedOrganizations(t *testing.T) {
+	t.Parallel()
+	for engine, database := range emptyDatabases {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			address := database(t)
+			settings := []string{"STUDIO_DATABASE_URL=" + address}
+			told := mustRun(t, settings, "seed", "--organizations", "40")
+			seeded := regexp.MustCompile(`(\S+@\S+) owns .* password of all users is (\S+)\n$`).FindStringSubmatch(told)
+			if seeded == nil {
+				t.Fatalf("seed told %q", told)
+			}
+			if _, stderr, code := run(t, settings, "seed", "--organizations", "1"); code == 0 || !strings.Contains(stderr, "holds organizations already") {
+				t.Errorf("a second time it ended with %d and %s", code, stderr)
+			}
+			s := serve(t, address)
+			viewer := s.do("", `mutation($email: String!, $password: String!) {
+				signIn(input: { email: $email, password: $password }) { viewer { organizations {
+					totalCount
+					nodes { name viewerMembership { isOwner } users { totalCount } instanceCount billing { invoices { totalCount } } events { totalCount } }
+				} } }
+			}`, map[string]any{"email": seeded[1], "password": seeded[2]}).Get("signIn.viewer.organizations")
+			if viewer.Get("totalCount").Int() != 20 || viewer.Get("nodes.#").Int() != 20 {
+				t.Errorf("the owner has %s", viewer.Get("totalCount"))
+			}
+			last := ""
+			for _, group := range viewer.Get("nodes").Array() {
+				name, users, instances := group.Get("name").String(), group.Get("users.totalCount").Int(), group.Get("instanceCount").Int()
+				if name < last || !group.Get("viewerMembership.isOwner").Bool() || users < 3 || instances < 5 ||
+					group.Get("billing.invoices.totalCount").Int() < 20 || group.Get("events.totalCount").Int() < users+instances {
+					t.Errorf("after %q comes %s", last, group)
+				}
+				last = name
+			}
+		})
+	}
+}

@@ -32,11 +32,17 @@ func NewID(prefix string) string {
 
 // NewIDAt makes an ID that sorts as if it had been made at the given time.
 func NewIDAt(prefix string, at time.Time) string {
-	id := uuid.Must(uuid.NewV7())
+	return IDFrom(prefix, at, uuid.Must(uuid.NewV7()))
+}
+
+// IDFrom makes an ID of a time and of the random bits that follow the first 48 and those of version
+// and variant: the same of the same.
+func IDFrom(prefix string, at time.Time, id [16]byte) string {
 	millis := at.UnixMilli()
 	for i := range 6 { // the first 48 bits, RFC 9562 5.7
 		id[i] = byte(millis >> (40 - 8*i))
 	}
+	id[6], id[8] = 0x70|id[6]&0x0f, 0x80|id[8]&0x3f
 	return typeid.Must(typeid.FromUUIDBytesWithPrefix(prefix, id[:])).String()
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -51,21 +52,35 @@ func (h *Handler) execute(
 		ctx, cancel := h.limit(ctx, operation)
 		defer cancel()
 
-		var responses graphql.ResponseHandler
-		next := func() (response *graphql.Response, body []byte) {
-			// A subscription runs on a goroutine of its own, where a panic would end the process.
+		// A subscription runs on goroutines of its own, where a panic would end the process.
+		guarded := func(run func()) {
 			defer func() {
 				if panicked := recover(); panicked != nil {
 					EndStream(ctx, operation.Recover(ctx, panicked))
-					response = nil
 				}
 			}()
-			if responses == nil {
-				responses, ctx = h.Executor.DispatchOperation(ctx, operation)
-			}
-			if response = responses(ctx); response != nil {
-				body = encode(response)
-			}
+			run()
+		}
+		var responses graphql.ResponseHandler
+		dispatch := func() { responses, ctx = h.Executor.DispatchOperation(ctx, operation) }
+		if isSubscription(operation) {
+			// What begins a stream needs a deep stack, which a goroutine that then waits for events
+			// would keep for as long as the stream is open.
+			var dispatching sync.WaitGroup
+			dispatching.Go(func() { guarded(dispatch) })
+			dispatching.Wait()
+		} else {
+			guarded(dispatch)
+		}
+		if responses == nil {
+			responses = func(context.Context) *graphql.Response { return nil }
+		}
+		next := func() (response *graphql.Response, body []byte) {
+			guarded(func() {
+				if answer := responses(ctx); answer != nil {
+					response, body = answer, encode(answer)
+				}
+			})
 			return response, body
 		}
 		for response, body := next(); response != nil; response, body = next() {
