@@ -77,11 +77,13 @@ type serveCommand struct {
 	MailFrom    string         `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
 	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
 	Stripe      stripeSettings `embed:"" prefix:"stripe-" envprefix:"STUDIO_STRIPE_"`
+	RateLimit   string         `env:"STUDIO_RATE_LIMIT" default:"50" help:"Operations a second that a caller may send, ten seconds' worth of them at once; an address may send four times as many. 0: no limit."`
 	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
 	trustedProxies []net.IPNet
+	rateLimit      int
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -109,6 +111,11 @@ func (s *serveCommand) Validate() error {
 	if s.trustedProxies, err = realclientip.AddressesAndRangesToIPNets(s.Proxies...); err != nil {
 		return fmt.Errorf("STUDIO_TRUSTED_PROXIES: %q is not accepted; use addresses and networks such as 127.0.0.1,10.0.0.0/8", strings.Join(s.Proxies, ","))
 	}
+	limit, err := strconv.ParseUint(s.RateLimit, 10, 20)
+	if err != nil {
+		return fmt.Errorf("STUDIO_RATE_LIMIT: %q is not accepted; use a number of operations a second up to 1000000, or 0 for no limit", s.RateLimit)
+	}
+	s.rateLimit = int(limit)
 	if s.SMTPURL != "" {
 		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
 			return of("STUDIO_SMTP_URL", err)
@@ -280,6 +287,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
+		RateLimit:      s.rateLimit,
 		Draining:       draining,
 	})
 
