@@ -284,7 +284,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
 	}
 	graphql := edge.Handler(resolvers.HandlerOptions{
-		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
+		Secure:         s.onHTTPS(),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
@@ -308,7 +308,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	if w.sandbox != nil {
 		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
 	}
-	w.handler = logged(mux)
+	w.handler = logged(s.secured(mux))
 	return w
 }
 
@@ -331,6 +331,9 @@ func (s *serveCommand) origins() []string {
 	}
 	return origins
 }
+
+// onHTTPS tells whether users reach the server over https alone.
+func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 func (w *studio) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -379,6 +382,20 @@ func logged(next http.Handler) http.Handler {
 		log := zerolog.Ctx(r.Context()).With().Logger()
 		r = r.WithContext(log.WithContext(r.Context()))
 		withID(access(next)).ServeHTTP(w, r)
+	})
+}
+
+// secured says on every response what browsers must not do with it. Pages add their own policy.
+func (s *serveCommand) secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
+		if s.onHTTPS() {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
