@@ -44,7 +44,7 @@ test-server: have-go have-c-compiler $(STRIPE_MOCK) ## Run the server's tests, o
 CHROMIUM = $(or $(STUDIO_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
 
 .PHONY: test-browser
-test-browser: build have-chromium $(STRIPE_MOCK) ## Run the front end's tests, in Chromium
+test-browser: build have-chromium $(STRIPE_MOCK) ## Run the front end's tests, in Chromium, and those of the protocols
 	cd web && STUDIO_TEST_PROGRAM="$(CURDIR)/studio" STUDIO_TEST_STRIPE_MOCK="$(CURDIR)/$(STRIPE_MOCK)" \
 		STUDIO_TEST_CHROMIUM="$(CHROMIUM)" npm test
 

@@ -77,11 +77,13 @@ type serveCommand struct {
 	MailFrom    string         `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
 	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
 	Stripe      stripeSettings `embed:"" prefix:"stripe-" envprefix:"STUDIO_STRIPE_"`
+	RateLimit   string         `env:"STUDIO_RATE_LIMIT" default:"50" help:"Operations a second that a caller may send, ten seconds' worth of them at once; an address may send four times as many. 0: no limit."`
 	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
 	trustedProxies []net.IPNet
+	rateLimit      int
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -109,6 +111,11 @@ func (s *serveCommand) Validate() error {
 	if s.trustedProxies, err = realclientip.AddressesAndRangesToIPNets(s.Proxies...); err != nil {
 		return fmt.Errorf("STUDIO_TRUSTED_PROXIES: %q is not accepted; use addresses and networks such as 127.0.0.1,10.0.0.0/8", strings.Join(s.Proxies, ","))
 	}
+	limit, err := strconv.ParseUint(s.RateLimit, 10, 20)
+	if err != nil {
+		return fmt.Errorf("STUDIO_RATE_LIMIT: %q is not accepted; use a number of operations a second up to 1000000, or 0 for no limit", s.RateLimit)
+	}
+	s.rateLimit = int(limit)
 	if s.SMTPURL != "" {
 		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
 			return of("STUDIO_SMTP_URL", err)
@@ -277,9 +284,10 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
 	}
 	graphql := edge.Handler(resolvers.HandlerOptions{
-		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
+		Secure:         s.onHTTPS(),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
+		RateLimit:      s.rateLimit,
 		Draining:       draining,
 	})
 
@@ -300,7 +308,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	if w.sandbox != nil {
 		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
 	}
-	w.handler = logged(mux)
+	w.handler = logged(s.secured(mux))
 	return w
 }
 
@@ -323,6 +331,9 @@ func (s *serveCommand) origins() []string {
 	}
 	return origins
 }
+
+// onHTTPS tells whether users reach the server over https alone.
+func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 func (w *studio) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -371,6 +382,20 @@ func logged(next http.Handler) http.Handler {
 		log := zerolog.Ctx(r.Context()).With().Logger()
 		r = r.WithContext(log.WithContext(r.Context()))
 		withID(access(next)).ServeHTTP(w, r)
+	})
+}
+
+// secured says on every response what browsers must not do with it. Pages add their own policy.
+func (s *serveCommand) secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
+		if s.onHTTPS() {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

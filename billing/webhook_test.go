@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/stripe/stripe-go/v85/webhook"
 
+	"studio/billing"
 	"studio/db"
+	"studio/job"
+	"studio/mail"
 	"studio/stripesandbox"
 )
 
@@ -171,4 +175,46 @@ func testAnyOrder(s *server, atOnce int) {
 	}
 	equal(s, "told", counts, map[string]int{"CARD_CHANGED": 2, "INVOICE_CREATED": 2, "INVOICE_PAID": 2, "PAYMENT_FAILED": 1})
 	equal(s, "status", g.again(instance).Status, db.InstanceActive)
+}
+
+// FuzzWebhook shows that no body makes the webhook fail, and that none is listened to without Stripe's
+// signature.
+func FuzzWebhook(f *testing.F) {
+	for _, body := range []string{
+		"", "{}", "null", "[]", "\xff", `{"id":"evt_1"}`, `{"id":"evt_1","type":"invoice.paid","data":{"object":{"object":"invoice","customer":"cus_1"}}}`,
+		`{"id":"evt_1","type":"customer.updated","data":{"object":{"object":"customer","id":"cus_1"}}}`, `{"id":"evt_1","type":"invoice.paid","data":null}`,
+		`{"id":"evt_1","type":"payment_method.detached","data":{"object":{"object":"payment_method","customer":null},"previous_attributes":{"customer":"cus_1"}}}`,
+		`{"id":1,"type":[],"data":{"object":[]}}`, `{"id":"evt_1","type":"invoice.paid","data":{"object":{"customer":{"id":"cus_1"}}}}`,
+	} {
+		f.Add(body)
+	}
+	database, err := db.Open("sqlite:" + filepath.Join(f.TempDir(), "studio.db"))
+	if err == nil {
+		err = database.Migrate(f.Context())
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = database.Close() })
+	settings := billing.Settings{WebhookSecret: stripesandbox.WebhookSecret}
+	handler := billing.New(database, job.NewQueue(database, mail.ErrPermanent), nil, "", settings).Webhook()
+	f.Fuzz(func(t *testing.T, body string) {
+		answer := func(signature string) int {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/stripe", strings.NewReader(body))
+			request.Header.Set("Stripe-Signature", signature)
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, request)
+			return recorder.Code
+		}
+		signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: stripesandbox.WebhookSecret})
+		if status := answer(signed.Header); status != http.StatusOK && status != http.StatusBadRequest {
+			t.Errorf("answered with %d", status)
+		}
+		forged := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: "whsec_other"})
+		for _, signature := range []string{forged.Header, body, ""} {
+			if status := answer(signature); status != http.StatusBadRequest {
+				t.Errorf("answered with %d to the signature %q", status, signature)
+			}
+		}
+	})
 }

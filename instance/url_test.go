@@ -2,6 +2,8 @@ package instance
 
 import (
 	"errors"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -152,3 +154,30 @@ func check(t *testing.T, given, got string, err error, want, field string) {
 }
 
 func errorOf(_ string, err error) error { return err }
+
+// FuzzInstalledURL shows that what is accepted is the URL of that host and port, in its one spelling.
+func FuzzInstalledURL(f *testing.F) {
+	for _, host := range []string{
+		"db.example.com", "DB.example.com.", "127.0.0.1", "::1", "[::1]", "::ffff:127.0.0.1", "fe80::1%eth0", "a:80", "http://a", "a/b", "a@b", "a?b", "a#b",
+		"1.2.3", "0x7f.1", "\u212a.com", "xn--", "-a", "a\n", "a\x00", "..", "", strings.Repeat("a.", 127),
+	} {
+		f.Add(host, 443, true)
+	}
+	f.Add("a", 0, false)
+	f.Add("a", 65536, false)
+	f.Fuzz(func(t *testing.T, host string, port int, tls bool) {
+		address, err := installedURL(host, port, tls)
+		if err != nil {
+			return
+		}
+		parsed, err := url.Parse(address)
+		if err != nil {
+			t.Fatalf("%q is no URL: %v", address, err)
+		}
+		alone := url.URL{Scheme: parsed.Scheme, Host: parsed.Host}
+		if again, err := installedURL(parsed.Hostname(), port, tls); err != nil || again != address || alone.String() != address ||
+			parsed.Port() != strconv.Itoa(port) || (parsed.Scheme == "https") != tls {
+			t.Errorf("%q became %q, and that %q, %v", host, address, again, err)
+		}
+	})
+}

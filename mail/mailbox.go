@@ -82,7 +82,6 @@ func (b *Mailbox) JSON() http.Handler {
 func local(show func(http.ResponseWriter) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
 		case !fromLoopback(r), !byAddress(r), forwarded(r):
 			http.NotFound(w, r)

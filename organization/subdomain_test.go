@@ -92,3 +92,22 @@ func TestDerivedSubdomain(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSubdomain shows that what is accepted, or derived from a name, is fit for a host name.
+func FuzzSubdomain(f *testing.F) {
+	for _, subdomain := range []string{"acme", " ACME ", "a-b", "www", "WWW", "\u212a", "ﬀ", "0", "", "a.b", "a\x00", "abcdefghijklmnopq"} {
+		f.Add(subdomain, 0)
+		f.Add(subdomain, 10)
+	}
+	f.Fuzz(func(t *testing.T, text string, try int) {
+		if subdomain, err := checkSubdomain(text); err == nil {
+			if again, err := checkSubdomain(subdomain); err != nil || again != subdomain || !subdomainPattern.MatchString(subdomain) || reserved[subdomain] {
+				t.Errorf("%q became %q, and that %q, %v", text, subdomain, again, err)
+			}
+		}
+		derived := derivedSubdomain(text, try&0xff)
+		if again, err := checkSubdomain(derived); err != nil || again != derived {
+			t.Errorf("%q was derived from %q, and is %v", derived, text, err)
+		}
+	})
+}

@@ -508,6 +508,105 @@ func TestTenantIsolation(t *testing.T) {
 	})
 }
 
+// fieldsOf selects each field of a type with all that can be reached through it, without coming back
+// to a type on the way.
+func fieldsOf(schema *gql.Schema, name string, above ...string) []string {
+	if schema.Types[name].IsAbstractType() {
+		return []string{"... on Node { id }"}
+	}
+	var fields []string
+	for _, field := range schema.Types[name].Fields {
+		inner := field.Type.Name()
+		if strings.HasPrefix(field.Name, "__") || slices.Contains(above, inner) || strings.HasSuffix(inner, "Edge") { // which hold the same nodes
+			continue
+		}
+		text := field.Name
+		if field.Arguments.ForName("first") != nil {
+			text += "(first: 20)"
+		}
+		if schema.Types[inner].IsCompositeType() {
+			text += " { " + strings.Join(fieldsOf(schema, inner, append(above, name)...), " ") + " }"
+		}
+		fields = append(fields, text)
+	}
+	return fields
+}
+
+// comesUpon is all that somebody can read without being told an ID.
+func (p *person) comesUpon() string {
+	p.Helper()
+	own := strings.Join(fieldsOf(schema(), "Viewer", "Organization", "OrganizationConnection"), " ")
+	seen := p.do("{ viewer { "+own+" } }", nil).body
+	for _, field := range fieldsOf(schema(), "Organization") { // one by one, to stay within the limits
+		seen += p.do("{ viewer { organizations(first: 2) { nodes { "+field+" } } } }", nil).body
+	}
+	return seen
+}
+
+// TestTenantWalk reads all that there is to read. What is added to the schema is read too, and must
+// be among the tenant's things.
+func TestTenantWalk(t *testing.T) {
+	on(t, func(s *studio) {
+		c := newTenant(s)
+		seen := c.owner.comesUpon()
+		for what, id := range c.ids {
+			if !strings.Contains(seen, id) && what != "invited" { // who becomes a user of the organization by accepting
+				s.Errorf("the owner does not come upon the %s: %s", what, seen)
+			}
+		}
+		for name, who := range map[string]*person{"stranger": c.stranger, "removed": c.removed, "declined": c.declined} {
+			seen := who.comesUpon()
+			for what, id := range c.ids {
+				if strings.Contains(seen, id) {
+					s.Errorf("the %s comes upon the %s: %s", name, what, seen)
+				}
+			}
+		}
+
+		kinds := map[string]bool{}
+		for _, id := range c.ids {
+			kinds[c.owner.do(`query($id: ID!) { node(id: $id) { __typename } }`, vars{"id": id}).get("node.__typename").String()] = true
+		}
+		for _, kind := range schema().GetPossibleTypes(schema().Types["Node"]) {
+			if !kinds[kind.Name] {
+				s.Errorf("there is no %s among the tenant's things: add one to newTenant", kind.Name)
+			}
+		}
+	})
+}
+
+// TestIDs lists what else holds an ID: a field that is added belongs here, or into a test above.
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	var found []string
+	for _, definition := range schema().Types {
+		isNode := slices.Contains(definition.Interfaces, "Node") || definition.Name == "Node"
+		for _, field := range definition.Fields {
+			if definition.Kind != gql.InputObject && field.Type.Name() == "ID" && !isNode {
+				found = append(found, definition.Name+"."+field.Name)
+			}
+			for _, argument := range field.Arguments {
+				isRoot := definition == schema().Query || definition == schema().Mutation || definition == schema().Subscription
+				if kind := schema().Types[argument.Type.Name()]; !isRoot && (kind.Name == "ID" || kind.Kind == gql.InputObject && kind.Name != "OrganizationOrder") {
+					found = append(found, definition.Name+"."+field.Name+"("+argument.Name+")")
+				}
+			}
+		}
+	}
+	want := []string{
+		"ComputePlan.id", "Region.id", // of the catalog, which everybody sees
+		"DeclineInvitationPayload.declinedOrganizationUserId", "DeleteInstancePayload.deletedInstanceId", "DeleteOrganizationPayload.deletedOrganizationId",
+		"LeaveOrganizationPayload.leftOrganizationId", "RemoveOrganizationUserPayload.removedOrganizationUserId",
+		"RevokeApiTokenPayload.revokedApiTokenId", "RevokeSessionPayload.revokedSessionId", // given by the caller
+		"Viewer.id", // of the caller
+	}
+	slices.Sort(found)
+	slices.Sort(want)
+	if !slices.Equal(found, want) {
+		t.Errorf("IDs are held by %v, want %v", found, want)
+	}
+}
+
 // TestRequestSnapshot is about fields that follow, in one document, a field that changes what the
 // caller may do.
 func TestRequestSnapshot(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"studio/account"
 	"studio/db"
+	"studio/db/dbtest"
 	"studio/fault"
 	"studio/mail"
 )
@@ -105,53 +106,10 @@ func codes(answers []*answer) map[fault.Code]int {
 	return counts
 }
 
-// tables are the names of all tables.
-func (s *studio) tables() []string {
-	s.Helper()
-	query := `SELECT name FROM sqlite_master WHERE type = 'table'`
-	if strings.HasSuffix(s.Name(), "/postgres") {
-		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`
-	}
-	var names []string
-	for _, row := range s.query(query) {
-		names = append(names, fmt.Sprint(row...))
-	}
-	return names
-}
-
-// query reads all rows and columns with plain SQL.
-func (s *studio) query(query string) [][]any {
-	s.Helper()
-	rows, err := s.db.Pool().QueryContext(s.Context(), query)
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	if err != nil {
-		s.Fatal(err)
-	}
-	var all [][]any
-	for rows.Next() {
-		values, targets := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			targets[i] = &values[i]
-		}
-		if err := rows.Scan(targets...); err != nil {
-			s.Fatal(err)
-		}
-		all = append(all, values)
-	}
-	if err := rows.Err(); err != nil {
-		s.Fatal(err)
-	}
-	return all
-}
-
 // count counts the rows of a table.
 func (s *studio) count(table string) int {
 	s.Helper()
-	return len(s.query("SELECT * FROM " + table))
+	return len(dbtest.Query(s.T, s.db, "SELECT * FROM "+table))
 }
 
 // settle waits until all jobs are done, after which no mail is under way.
@@ -166,9 +124,9 @@ func (s *studio) rows() map[string]int {
 	s.Helper()
 	s.settle()
 	counts := map[string]int{}
-	for _, table := range s.tables() {
+	for table, rows := range dbtest.Dump(s.T, s.db) {
 		if table != "throttles" {
-			counts[table] = s.count(table)
+			counts[table] = len(rows)
 		}
 	}
 	return counts
@@ -954,10 +912,8 @@ func TestTokensStored(t *testing.T) {
 			"reset":        owner.requestsReset(),
 		}
 		var stored strings.Builder
-		for _, table := range s.tables() {
-			for _, row := range s.query("SELECT * FROM " + table) {
-				_, _ = fmt.Fprintln(&stored, row...)
-			}
+		for _, rows := range dbtest.Dump(s.T, s.db) {
+			_, _ = fmt.Fprintln(&stored, rows)
 		}
 		sent := strings.Join(s.statements.take(), "\n")
 		for kind, token := range tokens {

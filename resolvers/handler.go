@@ -3,6 +3,7 @@ package resolvers
 // The handler: the schema with its resolvers, guards and limits, served over every transport.
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -31,6 +32,8 @@ type HandlerOptions struct {
 	Origins []string
 	// TrustedProxies may tell a client's address in X-Forwarded-For.
 	TrustedProxies []net.IPNet
+	// RateLimit is how many operations a second a caller may send; there is no limit when it is 0.
+	RateLimit int
 	// Unplanned leaves all operations to the executor, which tests hold plans against.
 	Unplanned bool
 	// Draining is closed when streams are to end, so that clients connect elsewhere.
@@ -60,7 +63,12 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.AroundResponses(r.loadersForResponse)
 	exec.AroundRootFields(r.loadersForRootField)
 
-	served := transport.New(exec, r.admit(options))
+	limit := func(context.Context, int) error { return nil }
+	if options.RateLimit > 0 {
+		limit = newRates(options.RateLimit, r.DB.Now).limit
+	}
+	served := transport.New(exec, r.admit(options, limit))
+	served.Limit = limit
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
 	served.Draining = options.Draining

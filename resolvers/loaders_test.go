@@ -36,12 +36,18 @@ import (
 // operation alone.
 func (s *studio) patient() *studio {
 	s.Helper()
-	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), 500*time.Millisecond)
-	server := httptest.NewServer(edge.Handler(resolvers.HandlerOptions{Unplanned: true}))
+	return s.beside(resolvers.HandlerOptions{Unplanned: true}, 500*time.Millisecond)
+}
+
+// beside is the same server with other options.
+func (s *studio) beside(options resolvers.HandlerOptions, wait time.Duration) *studio {
+	s.Helper()
+	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), wait)
+	server := httptest.NewServer(edge.Handler(options))
 	s.Cleanup(server.Close)
-	patient := *s
-	patient.url, patient.executor = server.URL, nil
-	return &patient
+	other := *s
+	other.url, other.executor = server.URL, nil
+	return &other
 }
 
 // ofRequests are the statements since statements were last taken, but for those that look for jobs.

@@ -46,8 +46,11 @@ func requestOf(ctx context.Context) *request {
 }
 
 // admit puts the request into the context of what is executed for it. The transport has made sure
-// that the cookie may be relied on when there is no authorization.
-func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
+// that the cookie may be relied on when there is no authorization. Opening a WebSocket counts as one
+// operation against the limit.
+func (r *Resolvers) admit(
+	options HandlerOptions, limit func(ctx context.Context, operations int) error,
+) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
 	return func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
 		admitted := &request{
 			client:  account.Client{IPAddress: clientAddress(httpRequest, options.TrustedProxies), UserAgent: httpRequest.UserAgent()},
@@ -62,9 +65,16 @@ func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, http
 		} else if cookie, err := httpRequest.Cookie(cookieName); err == nil && !account.IsAPIToken(cookie.Value) {
 			admitted.token, admitted.byCookie = cookie.Value, true
 		}
+		ctx = context.WithValue(ctx, requestKey{}, admitted)
+		isWebSocket := httpRequest.Header.Get("Upgrade") != ""
+		if isWebSocket {
+			if err := limit(ctx, 1); err != nil {
+				return nil, err
+			}
+		}
 		// A WebSocket with a token that opens nothing is refused at once: its client would find
 		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.
-		if isWebSocket := httpRequest.Header.Get("Upgrade") != ""; isWebSocket && authorization != "" {
+		if isWebSocket && authorization != "" {
 			caller, err := r.Accounts.Authenticate(ctx, admitted.token)
 			if err != nil {
 				return nil, err
@@ -73,7 +83,7 @@ func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, http
 				return nil, fault.New(fault.Unauthenticated, "This token does not work, or no longer. Sign in anew.")
 			}
 		}
-		return context.WithValue(ctx, requestKey{}, admitted), nil
+		return ctx, nil
 	}
 }
 

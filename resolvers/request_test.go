@@ -1,10 +1,14 @@
 package resolvers
 
 import (
+	"context"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/realclientip/realclientip-go"
+
+	"studio/account"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -37,4 +41,28 @@ func TestClientAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRatesForgotten(t *testing.T) {
+	t.Parallel()
+	r := newRates(1, time.Now)
+	for key := range uint64(maxRates + 10) {
+		r.take(key, key, 1)
+	}
+	if addresses, callers := r.addresses.byKey.Len(), r.callers.byKey.Len(); addresses != maxRates || callers != maxRates {
+		t.Errorf("%d addresses and %d callers are remembered, want %d", addresses, callers, maxRates)
+	}
+}
+
+// BenchmarkRates measures what counting adds to an operation.
+func BenchmarkRates(b *testing.B) {
+	in := &request{token: "studio_ses_0123456789", client: account.Client{IPAddress: "203.0.113.9"}}
+	ctx := context.WithValue(b.Context(), requestKey{}, in)
+	r := newRates(1_000_000, time.Now)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			_ = r.limit(ctx, 1)
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"studio/fault"
 )
@@ -260,4 +262,51 @@ func TestSlug(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzEmail shows that what is accepted is an address in its one spelling, which needs no care when
+// it is put into a mail.
+func FuzzEmail(f *testing.F) {
+	for _, address := range []string{
+		"name@example.com", " Name@EXAMPLE.com\t", "a@b", "a..b@example.com", "a@[127.0.0.1]", `"a b"@example.com`, "a@example.com\r\nBcc: b@example.com",
+		"Name <a@example.com>", "\u212aa@example.com", "a@ex\x00ample.com", "@", strings.Repeat("a", 64) + "@" + strings.Repeat("b", 63) + ".com",
+	} {
+		f.Add(address)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		address, err := Email("email", value)
+		if err != nil {
+			return
+		}
+		again, err := Email("email", address)
+		if err != nil || again != address || len(address) > MaxEmail || strings.Count(address, "@") != 1 ||
+			strings.ContainsFunc(address, func(r rune) bool {
+				return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' || strings.ContainsRune(`<>()[],;:\"`, r)
+			}) {
+			t.Errorf("%q became %q, and that %q, %v", value, address, again, err)
+		}
+	})
+}
+
+// FuzzName shows that what is accepted is one line of text in its one spelling.
+func FuzzName(f *testing.F) {
+	for _, name := range []string{
+		"Ada", " Ada  Lovelace ", "A\u030a", "\u0344", "\u200b", "\u202egnp", "a\nb", "\xff", "\x00", "\ufdfa", "👩‍🚀", strings.Repeat("\u0301", 60), "\u3000", "<b>",
+	} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		name, err := Name("name", value, MaxPersonName)
+		if err != nil {
+			return
+		}
+		again, err := Name("name", name, MaxPersonName)
+		if err != nil || again != name || utf8.RuneCountInString(name) > MaxPersonName || !utf8.ValidString(name) ||
+			strings.ContainsFunc(name, unicode.IsControl) || strings.TrimSpace(name) != name || name == "" {
+			t.Errorf("%q became %q, and that %q, %v", value, name, again, err)
+		}
+		if slug := Slug(name, 16); len(slug) > 16 || strings.Trim(slug, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			t.Errorf("the slug of %q is %q", name, slug)
+		}
+	})
 }

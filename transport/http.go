@@ -53,6 +53,9 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := h.limitRate(ctx, len(operations)); err != nil {
+		return err
+	}
 	for _, params := range operations {
 		params.Headers = r.Header
 	}

@@ -124,6 +124,10 @@ func (c *connection) subscribe(id string, payload map[string]any) *websocket.Clo
 			c.MaxOperations))))
 		return nil
 	}
+	if err := c.limitRate(c.ctx, 1); err != nil {
+		c.reply(failure(id, c.present(c.ctx, err)))
+		return nil
+	}
 	operation, failed := c.prepare(c.ctx, params)
 	if failed != nil {
 		c.reply(failure(id, failed))

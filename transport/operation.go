@@ -103,6 +103,14 @@ func (h *Handler) execute(
 	}
 }
 
+// limitRate refuses operations of a caller who sends too many.
+func (h *Handler) limitRate(ctx context.Context, operations int) error {
+	if h.Limit == nil {
+		return nil
+	}
+	return h.Limit(ctx, operations)
+}
+
 // limit bounds the time of a query or mutation.
 func (h *Handler) limit(
 	ctx context.Context, operation *graphql.OperationContext,

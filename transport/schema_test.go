@@ -212,6 +212,16 @@ func present(_ context.Context, err error) *gqlerror.Error {
 // serve starts a server for one test; configure may change the handler.
 func serve(t *testing.T, configure func(*Handler)) (*schema, *httptest.Server) {
 	t.Helper()
+	schema, handler := newHandler()
+	if configure != nil {
+		configure(handler)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return schema, server
+}
+
+func newHandler() (*schema, *Handler) {
 	schema := newSchema()
 	execution := executor.New(schema)
 	execution.SetErrorPresenter(present)
@@ -220,12 +230,7 @@ func serve(t *testing.T, configure func(*Handler)) (*schema, *httptest.Server) {
 	handler.CookieName = "studio_session"
 	handler.AllowedOrigins = []string{"https://studio.example"}
 	handler.MaxBodyBytes = 4096
-	if configure != nil {
-		configure(handler)
-	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return schema, server
+	return schema, handler
 }
 
 // served tells when the server has served a request.

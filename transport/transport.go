@@ -24,6 +24,11 @@ type Handler struct {
 	// has been refused.
 	Authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error)
 
+	// Limit refuses operations of a caller who sends too many, before they are even parsed: once
+	// for an HTTP request, with how many it carries, and for each operation over WebSocket. It may
+	// be nil.
+	Limit func(ctx context.Context, operations int) error
+
 	// CookieName is the name of the session cookie.
 	CookieName string
 

@@ -44,8 +44,6 @@ func pages(files fs.FS, stripe bool) http.Handler {
 	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy(stripe))
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
 		header.Set("Cross-Origin-Opener-Policy", opener)
 		header.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		header.Set("Cache-Control", "no-store")

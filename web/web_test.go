@@ -51,7 +51,7 @@ func TestPages(t *testing.T) {
 			}
 			header := answer.Header()
 			for key, want := range map[string]string{
-				"Content-Type": test.media, "Cache-Control": test.cache, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+				"Content-Type": test.media, "Cache-Control": test.cache,
 			} {
 				if got := header.Get(key); got != want {
 					t.Errorf("%s is %q, want %q", key, got, want)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -46,6 +47,55 @@ func Open(t *testing.T, address string, options ...db.Option) *db.DB {
 		}
 	})
 	return database
+}
+
+// Dump reads all rows of all tables.
+func Dump(t *testing.T, d *db.DB) map[string][][]any {
+	t.Helper()
+	dump := map[string][][]any{}
+	query := `SELECT name FROM sqlite_master WHERE type = 'table'`
+	if strings.HasSuffix(fmt.Sprintf("%T", d.Pool().Driver()), "stdlib.Driver") {
+		query = `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`
+	}
+	for _, row := range Query(t, d, query) {
+		table := fmt.Sprint(row...)
+		dump[table] = Query(t, d, "SELECT * FROM "+table)
+	}
+	return dump
+}
+
+// Query reads all rows and columns with plain SQL; bytes are read as text.
+func Query(t *testing.T, d *db.DB, query string) [][]any {
+	t.Helper()
+	rows, err := d.Pool().QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]any
+	for rows.Next() {
+		values, targets := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+		for i, value := range values {
+			if bytes, is := value.([]byte); is {
+				values[i] = string(bytes)
+			}
+		}
+		all = append(all, values)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // SQLite makes a database in a file and returns its URL.
