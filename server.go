@@ -77,11 +77,13 @@ type serveCommand struct {
 	MailFrom    string         `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
 	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
 	Stripe      stripeSettings `embed:"" prefix:"stripe-" envprefix:"STUDIO_STRIPE_"`
+	Delay       string         `name:"shutdown-delay" env:"STUDIO_SHUTDOWN_DELAY" default:"0s" help:"How long to go on serving, though not ready, when told to stop; behind a load balancer longer than it needs to notice, for example 5s."`
 	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
 	trustedProxies []net.IPNet
+	shutdownDelay  time.Duration
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -113,6 +115,9 @@ func (s *serveCommand) Validate() error {
 		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
 			return of("STUDIO_SMTP_URL", err)
 		}
+	}
+	if s.shutdownDelay, err = time.ParseDuration(s.Delay); err != nil || s.shutdownDelay < 0 || s.shutdownDelay > maxShutdownDelay {
+		return fmt.Errorf("STUDIO_SHUTDOWN_DELAY: %q is not accepted; use a time such as 5s, at most %s", s.Delay, maxShutdownDelay)
 	}
 	if err := s.Stripe.check(); err != nil {
 		return err
@@ -177,7 +182,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	if err := errors.Join(database.Migrate(ctx), database.ReleaseJobs(ctx)); err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	listener, err := listen(ctx, s.Addr)
 	if err != nil {
 		return of("STUDIO_ADDR", err)
 	}
@@ -192,8 +197,8 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		sandboxAddress = sandbox.Addr()
 	}
 
-	draining := make(chan struct{})
-	studio := s.wire(database, draining, listener.Addr(), sandboxAddress)
+	leaving, draining := make(chan struct{}), make(chan struct{})
+	studio := s.wire(database, leaving, draining, listener.Addr(), sandboxAddress)
 	if sandbox != nil {
 		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
 	}
@@ -224,8 +229,17 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
+	close(leaving)
+	if s.shutdownDelay > 0 {
+		log.Info().Stringer("delay", s.shutdownDelay).Msg("stopping: not ready any more, still serving")
+		time.Sleep(s.shutdownDelay)
+		if err := stopAccepting(listener); err != nil {
+			log.Warn().Err(err).Msg("connections that are just being made may be lost")
+		}
+		<-failed // as Shutdown would complain of a listener that is closed
+	}
 	log.Info().Msg("stopping: no new requests, those that run may finish")
-	close(draining)
+	close(draining) // after the listener, or streams would come back here
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err = server.Shutdown(ending)
@@ -246,8 +260,9 @@ type studio struct {
 	events        *event.Hub
 }
 
-// wire connects the parts. The addresses are where the server itself and the sandbox are reached.
-func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, sandbox net.Addr) *studio {
+// wire connects the parts. Leaving is closed when requests are to go elsewhere, draining when streams
+// are to end; the addresses are where the server itself and the sandbox are reached.
+func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, server, sandbox net.Addr) *studio {
 	var mails studiomail.Sender
 	mailbox := studiomail.NewMailbox(database.Now)
 	mails = mailbox
@@ -291,7 +306,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", readiness(database, draining))
+	mux.Handle("GET /readyz", readiness(database, leaving))
 	mux.Handle("GET /metrics", metrics(database, w.events, w.bills))
 	if s.SMTPURL == "" {
 		mux.Handle("/dev/mailbox", mailbox.Page())
@@ -300,7 +315,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	if w.sandbox != nil {
 		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
 	}
-	w.handler = logged(mux)
+	w.handler = logged(unkept(mux, leaving))
 	return w
 }
 
@@ -375,13 +390,11 @@ func logged(next http.Handler) http.Handler {
 }
 
 // readiness tells whether new requests are welcome.
-func readiness(database *db.DB, draining <-chan struct{}) http.Handler {
+func readiness(database *db.DB, leaving <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-draining:
+		if isClosed(leaving) {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
 			return
-		default:
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()

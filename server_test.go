@@ -321,6 +321,8 @@ func TestSettings(t *testing.T) {
 		{"MailFromMalformed", "STUDIO_MAIL_FROM", []string{"STUDIO_SMTP_URL=smtp://127.0.0.1", "STUDIO_MAIL_FROM=studio"}},
 		{"CORSAnybody", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=*"}},
 		{"CORSWithPath", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com,https://app.example.com/path"}},
+		{"ShutdownDelayMalformed", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=5"}},
+		{"ShutdownDelayNegative", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=-1s"}},
 		{"StripeKeyMalformed", "STUDIO_STRIPE_SECRET_KEY", []string{"STUDIO_STRIPE_SECRET_KEY=s3cret", publishable, signing}},
 		{"StripeKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{publishable, signing}},
 		{"StripePublishableKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{secret, signing}},
