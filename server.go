@@ -307,7 +307,7 @@ func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, 
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", readiness(database, leaving))
-	mux.Handle("GET /metrics", metrics(database, w.events, w.bills))
+	mux.Handle("GET /metrics", metrics(database, w.events, slices.Concat(resolvers.Collectors(), w.bills.Collectors(), w.jobs.Collectors())))
 	if s.SMTPURL == "" {
 		mux.Handle("/dev/mailbox", mailbox.Page())
 		mux.Handle("/dev/mailbox.json", mailbox.JSON())
@@ -407,9 +407,9 @@ func readiness(database *db.DB, leaving <-chan struct{}) http.Handler {
 	})
 }
 
-func metrics(database *db.DB, events *event.Hub, bills *billing.Billing) http.Handler {
+func metrics(database *db.DB, events *event.Hub, of []prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(bills.Collectors()...)
+	registry.MustRegister(of...)
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -417,5 +417,5 @@ func metrics(database *db.DB, events *event.Hub, bills *billing.Billing) http.Ha
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
 			func() float64 { return float64(events.Streams()) }),
 	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}) // also without the database
 }

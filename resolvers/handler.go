@@ -52,6 +52,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
 	exec.Use(extension.FixedComplexityLimit(maxComplexity))
+	exec.AroundOperations(measured)
 	if !options.Unplanned {
 		exec.AroundOperations(r.planned(plan.New(r.DB, documentCache)))
 	}

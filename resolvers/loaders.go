@@ -132,6 +132,7 @@ func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 // newLoader makes a loader of a read that yields one value a key, in the order of the keys.
 func newLoader[K comparable, V any](wait time.Duration, read func(ctx context.Context, keys []K) ([]V, error)) *dataloader.Loader[K, V] {
 	batch := func(ctx context.Context, keys []K) []*dataloader.Result[V] {
+		batchSizes.Observe(float64(len(keys)))
 		values, err := read(ctx, keys)
 		results := make([]*dataloader.Result[V], len(keys))
 		for i := range keys {
