@@ -84,6 +84,7 @@ type serveCommand struct {
 	mailFrom       *mail.Address
 	trustedProxies []net.IPNet
 	shutdownDelay  time.Duration
+	traced         bool
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -174,7 +175,15 @@ func origin(text string, withPath bool) (string, error) {
 // Run serves until the process is told to stop, and then lets what runs finish.
 func (s *serveCommand) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
-	database, err := db.Open(s.DatabaseURL)
+	stopTracing, err := startTracing(ctx)
+	if err != nil {
+		return of("OTEL_TRACES_EXPORTER", err)
+	}
+	var options []db.Option
+	if s.traced = stopTracing != nil; s.traced {
+		options = append(options, db.WithTracing())
+	}
+	database, err := db.Open(s.DatabaseURL, options...)
 	if err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
@@ -245,6 +254,11 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	err = server.Shutdown(ending)
 	studio.open.Wait() // WebSockets, which Shutdown does not know of
 	stopBackground()
+	if s.traced {
+		if err := stopTracing(ending); err != nil {
+			log.Warn().Err(err).Msg("the last traces are lost")
+		}
+	}
 	return err
 }
 
@@ -295,6 +309,7 @@ func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, 
 		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
+		Traced:         s.traced,
 		Draining:       draining,
 	})
 
@@ -315,7 +330,11 @@ func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, 
 	if w.sandbox != nil {
 		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
 	}
-	w.handler = logged(unkept(mux, leaving))
+	w.handler = unkept(mux, leaving)
+	if s.traced {
+		w.handler = traced(w.handler)
+	}
+	w.handler = logged(w.handler)
 	return w
 }
 

@@ -72,7 +72,7 @@ func command(t *testing.T, settings []string, arguments ...string) *exec.Cmd {
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{asProgram + "=yes"}
 	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, "STUDIO_") {
+		if !strings.HasPrefix(variable, "STUDIO_") && !strings.HasPrefix(variable, "OTEL_") {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
@@ -323,6 +323,7 @@ func TestSettings(t *testing.T) {
 		{"CORSWithPath", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com,https://app.example.com/path"}},
 		{"ShutdownDelayMalformed", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=5"}},
 		{"ShutdownDelayNegative", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=-1s"}},
+		{"TracesOfOtherKind", "OTEL_TRACES_EXPORTER", []string{"OTEL_TRACES_EXPORTER=pigeon"}},
 		{"StripeKeyMalformed", "STUDIO_STRIPE_SECRET_KEY", []string{"STUDIO_STRIPE_SECRET_KEY=s3cret", publishable, signing}},
 		{"StripeKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{publishable, signing}},
 		{"StripePublishableKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{secret, signing}},

@@ -3,13 +3,20 @@ package main
 // What operators see of a server: metrics, traces and the log.
 
 import (
+	"encoding/hex"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	trace "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"studio/db"
 	"studio/db/dbtest"
@@ -55,6 +62,7 @@ func TestMetrics(t *testing.T) {
 			told := s.metrics()
 			for _, want := range []string{
 				`studio_graphql_operation_seconds_count{field="signUp",type="mutation"} 1`,
+				`studio_graphql_operation_seconds_count{field="viewer",type="query"} 1`, // which PostgreSQL answers by a plan
 				`studio_graphql_operation_seconds_count{field="organization",type="query"} 1`,
 				`studio_graphql_operation_seconds_count{field="several",type="query"} 1`,
 				`studio_graphql_subscriptions_total{field="organizationEvents"} 1`,
@@ -91,4 +99,104 @@ func (s *server) metrics() string {
 	s.Helper()
 	_, _, body := s.get("/metrics")
 	return body
+}
+
+// receiver takes traces as a collector does.
+type receiver struct {
+	mu    sync.Mutex
+	raw   strings.Builder
+	spans []*trace.Span
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	body, err := io.ReadAll(request.Body)
+	var told collector.ExportTraceServiceRequest
+	if err == nil {
+		err = proto.Unmarshal(body, &told)
+	}
+	if err != nil || request.URL.Path != "/v1/traces" {
+		http.Error(w, "not traces", http.StatusBadRequest)
+		return
+	}
+	r.raw.Write(body)
+	for _, of := range told.ResourceSpans {
+		for _, by := range of.ScopeSpans {
+			r.spans = append(r.spans, by.Spans...)
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+// under are the names of a span and all that it is part of, outermost first.
+func (r *receiver) under(span *trace.Span) (names string) {
+	for _, parent := range r.spans {
+		if string(parent.SpanId) == string(span.ParentSpanId) {
+			names = r.under(parent) + " > "
+		}
+	}
+	return names + span.Name
+}
+
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	for engine, create := range map[string]func(*testing.T) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			collected := &receiver{}
+			server := httptest.NewServer(collected)
+			t.Cleanup(server.Close)
+			s := serve(t, create(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL)
+			token, organizationID := s.signUp("owner")
+			s.do(token, `mutation($org: ID!) { updateOrganization(input: { organizationId: $org, name: "Literal Secret" }) { organization { id } } }`,
+				map[string]any{"org": organizationID})
+			response := s.send(token, "application/json", `query ChosenByClient($org: ID!, $email: String) { chosen: organization(id: $org) {
+				id name subdomain createdAt users(search: $email) { totalCount nodes { id status isOwner user { id email firstName lastName } } }
+			} }`, map[string]any{"org": organizationID, "email": "variable-secret"})
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			if code := s.terminate(); code != 0 { // which sends what is left
+				t.Fatalf("ended with %d", code)
+			}
+
+			found := map[string]int{}
+			var traceID string
+			for _, span := range collected.spans {
+				found[collected.under(span)]++
+				if span.Name == "query organization" {
+					traceID = hex.EncodeToString(span.TraceId)
+				}
+			}
+			for _, want := range []string{
+				"/graphql > mutation signUp > field signUp > INSERT users",
+				"/graphql > mutation updateOrganization > field updateOrganization > UPDATE organizations",
+				"/graphql > query organization > field organization > load > SELECT memberships",
+				"/graphql > query organization > field organization > load > SELECT organizations",
+			} {
+				if found[want] == 0 {
+					t.Errorf("there is no span %s", want)
+				}
+			}
+			known := regexp.MustCompile(`^(/graphql( > (query|mutation) \w+( > field \w+)?)?( > load)?|GET /\w+)( > (SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK)( \w+)?)?$`)
+			for name := range found {
+				if !known.MatchString(name) {
+					t.Errorf("there is a span %s", name)
+				}
+			}
+			for _, secret := range []string{"Literal Secret", "variable-secret", "hosenByClient", "chosen", "owner@example.com", password, token, organizationID} {
+				if strings.Contains(collected.raw.String(), secret) {
+					t.Errorf("the traces hold %q", secret)
+				}
+			}
+			request := response.Header.Get("X-Request-Id")
+			logged := regexp.MustCompile(`(?m)^.*"request":"` + request + `".*"trace":"` + traceID + `".*"message":"request"`)
+			if traceID == "" || request == "" || !logged.MatchString(s.output.String()) {
+				t.Errorf("no line of the log tells of the request %q and the trace %q", request, traceID)
+			}
+			if t.Failed() {
+				t.Logf("the spans are %v", found)
+			}
+		})
+	}
 }

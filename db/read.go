@@ -48,6 +48,7 @@ type Read struct {
 
 // ReadTogether sends the statements in one round trip and hands out their rows in order.
 func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
+	ctx, end := traceReads(ctx, len(reads))
 	var batch pgx.Batch
 	for _, read := range reads {
 		if d.hook != nil {
@@ -61,7 +62,9 @@ func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 			return rows.Err()
 		})
 	}
-	return mapError(d.reads.SendBatch(ctx, &batch).Close())
+	err := d.reads.SendBatch(ctx, &batch).Close()
+	end(err)
+	return mapError(err)
 }
 
 // Row is a row as PostgreSQL sent it. It is valid until the next one comes.
