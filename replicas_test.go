@@ -209,6 +209,20 @@ func (u *use) post(query string, variables map[string]any) *http.Request {
 	return request
 }
 
+// invite is a client that invites one after the other.
+func (u *use) invite(name string) {
+	u.client(func(client *http.Client, i int) error {
+		email := fmt.Sprintf("%s-%d@example.com", name, i)
+		err := u.ask(client, u.post(inviteUser, map[string]any{"org": u.organizationID, "email": email}))
+		if err == nil {
+			u.mu.Lock()
+			u.invited = append(u.invited, email)
+			u.mu.Unlock()
+		}
+		return err
+	})
+}
+
 // feed is a subscriber who resumes whenever the stream ends.
 type feed struct {
 	mu          sync.Mutex
@@ -369,16 +383,7 @@ func (c *cluster) rollingRestart(t *testing.T, database *db.DB) {
 	const users = `query($org: ID!) { organization(id: $org) { name users(last: 10) { nodes { email } } } }`
 	org := map[string]any{"org": organizationID}
 	for worker := range 3 {
-		u.client(func(client *http.Client, i int) error {
-			email := fmt.Sprintf("guest-%d-%d@example.com", worker, i)
-			err := u.ask(client, u.post(inviteUser, map[string]any{"org": organizationID, "email": email}))
-			if err == nil {
-				u.mu.Lock()
-				u.invited = append(u.invited, email)
-				u.mu.Unlock()
-			}
-			return err
-		})
+		u.invite(fmt.Sprintf("guest-%d", worker))
 		u.client(func(client *http.Client, _ int) error { return u.ask(client, u.post(users, org)) })
 	}
 	u.client(func(client *http.Client, _ int) error {

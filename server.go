@@ -50,6 +50,7 @@ var version = "development"
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date, take the newest change back, or list the changes."`
+	Backup  backupCommand  `cmd:"" help:"Copy a SQLite database, also while a server uses it."`
 	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

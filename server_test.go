@@ -356,6 +356,7 @@ func TestHelp(t *testing.T) {
 		"migrate up":     "STUDIO_DATABASE_URL",
 		"migrate down":   "STUDIO_DATABASE_URL",
 		"migrate status": "STUDIO_DATABASE_URL",
+		"backup":         "STUDIO_DATABASE_URL",
 		"seed":           "STUDIO_DATABASE_URL",
 		"version":        "Print the version",
 	} {
