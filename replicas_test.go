@@ -73,23 +73,8 @@ func proxied(t *testing.T, upstream []string) *server {
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(main+config+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{T: t, url: "http://" + address, output: &output{}, ended: make(chan struct{})}
-	s.cmd = exec.Command(program, "-p", dir, "-c", "nginx.conf")
-	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(s.ended)
-		_ = s.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM) // or its workers would stay
-		<-s.ended
-		if t.Failed() {
-			t.Logf("nginx wrote:\n%s", s.output)
-		}
-	})
+	// Its workers would survive a SIGKILL.
+	s := start(t, address, exec.Command(program, "-p", dir, "-c", "nginx.conf"), syscall.SIGTERM)
 	s.ready()
 	return s
 }

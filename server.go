@@ -246,7 +246,10 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		if err := stopAccepting(listener); err != nil {
 			log.Warn().Err(err).Msg("connections that are just being made may be lost")
 		}
-		<-failed // as Shutdown would complain of a listener that is closed
+		// Shutdown would complain of a listener that is closed and not given back.
+		if err := <-failed; !errors.Is(err, net.ErrClosed) {
+			return err
+		}
 	}
 	log.Info().Msg("stopping: no new requests, those that run may finish")
 	close(draining) // after the listener, or streams would come back here

@@ -123,8 +123,14 @@ func launch(t *testing.T, database string, settings ...string) *server {
 // launchAt is launch on a given address.
 func launchAt(t *testing.T, address string, settings ...string) *server {
 	t.Helper()
-	s := &server{T: t, url: "http://" + address, output: &output{}, ended: make(chan struct{})}
-	s.cmd = command(t, append([]string{"STUDIO_ADDR=" + address}, settings...), "serve")
+	cmd := command(t, append([]string{"STUDIO_ADDR=" + address}, settings...), "serve")
+	return start(t, address, cmd, syscall.SIGKILL)
+}
+
+// start starts a process that serves at an address, until the test ends it with a signal.
+func start(t *testing.T, address string, cmd *exec.Cmd, end syscall.Signal) *server {
+	t.Helper()
+	s := &server{T: t, url: "http://" + address, cmd: cmd, output: &output{}, ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -134,7 +140,7 @@ func launchAt(t *testing.T, address string, settings ...string) *server {
 		_ = s.cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Process.Signal(end)
 		<-s.ended
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", s.url, s.output)
