@@ -38,7 +38,7 @@ GO_TEST := CGO_ENABLED=1 db/dbtest/with-postgres go test -race -gcflags='modernc
 test: test-server test-browser ## Run all tests
 
 .PHONY: test-server
-test-server: have-go have-c-compiler $(STRIPE_MOCK) ## Run the server's tests, on SQLite and on PostgreSQL
+test-server: have-go have-c-compiler have-nginx $(STRIPE_MOCK) ## Run the server's tests, on SQLite and on PostgreSQL
 	STUDIO_TEST_STRIPE_MOCK="$(CURDIR)/$(STRIPE_MOCK)" $(GO_TEST) -timeout 20m ./...
 
 CHROMIUM = $(or $(STUDIO_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
@@ -132,6 +132,11 @@ have-c-compiler: have-go
 .PHONY: have-npm
 have-npm:
 	@$(HAVE_NPM) || { echo "npm is missing or its Node.js too old: $(GET_NODE)" >&2; exit 1; }
+
+# Debian keeps it out of the path of all but root.
+.PHONY: have-nginx
+have-nginx:
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || .ci/install nginx
 
 .PHONY: have-chromium
 have-chromium:

@@ -50,6 +50,7 @@ var version = "development"
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date, take the newest change back, or list the changes."`
+	Backup  backupCommand  `cmd:"" help:"Copy a SQLite database, also while a server uses it."`
 	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with, or many."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -78,12 +79,15 @@ type serveCommand struct {
 	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
 	Stripe      stripeSettings `embed:"" prefix:"stripe-" envprefix:"STUDIO_STRIPE_"`
 	RateLimit   string         `env:"STUDIO_RATE_LIMIT" default:"50" help:"Operations a second that a caller may send, ten seconds' worth of them at once; an address may send four times as many. 0: no limit."`
+	Delay       string         `name:"shutdown-delay" env:"STUDIO_SHUTDOWN_DELAY" default:"0s" help:"How long to go on serving, though not ready, when told to stop; behind a load balancer longer than it needs to notice, for example 5s."`
 	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
 	trustedProxies []net.IPNet
 	rateLimit      int
+	shutdownDelay  time.Duration
+	traced         bool
 }
 
 // Validate checks the settings and completes them; kong calls it.
@@ -120,6 +124,9 @@ func (s *serveCommand) Validate() error {
 		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
 			return of("STUDIO_SMTP_URL", err)
 		}
+	}
+	if s.shutdownDelay, err = time.ParseDuration(s.Delay); err != nil || s.shutdownDelay < 0 || s.shutdownDelay > maxShutdownDelay {
+		return fmt.Errorf("STUDIO_SHUTDOWN_DELAY: %q is not accepted; use a time such as 5s, at most %s", s.Delay, maxShutdownDelay)
 	}
 	if err := s.Stripe.check(); err != nil {
 		return err
@@ -176,7 +183,15 @@ func origin(text string, withPath bool) (string, error) {
 // Run serves until the process is told to stop, and then lets what runs finish.
 func (s *serveCommand) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
-	database, err := db.Open(s.DatabaseURL)
+	stopTracing, err := startTracing(ctx)
+	if err != nil {
+		return of("OTEL_TRACES_EXPORTER", err)
+	}
+	var options []db.Option
+	if s.traced = stopTracing != nil; s.traced {
+		options = append(options, db.WithTracing())
+	}
+	database, err := db.Open(s.DatabaseURL, options...)
 	if err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
@@ -184,7 +199,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	if err := errors.Join(database.Migrate(ctx), database.ReleaseJobs(ctx)); err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	listener, err := listen(ctx, s.Addr)
 	if err != nil {
 		return of("STUDIO_ADDR", err)
 	}
@@ -199,8 +214,8 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		sandboxAddress = sandbox.Addr()
 	}
 
-	draining := make(chan struct{})
-	studio := s.wire(database, draining, listener.Addr(), sandboxAddress)
+	leaving, draining := make(chan struct{}), make(chan struct{})
+	studio := s.wire(database, leaving, draining, listener.Addr(), sandboxAddress)
 	if sandbox != nil {
 		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
 	}
@@ -231,13 +246,30 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
+	close(leaving)
+	if s.shutdownDelay > 0 {
+		log.Info().Stringer("delay", s.shutdownDelay).Msg("stopping: not ready any more, still serving")
+		time.Sleep(s.shutdownDelay)
+		if err := stopAccepting(listener); err != nil {
+			log.Warn().Err(err).Msg("connections that are just being made may be lost")
+		}
+		// Shutdown would complain of a listener that is closed and not given back.
+		if err := <-failed; !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
 	log.Info().Msg("stopping: no new requests, those that run may finish")
-	close(draining)
+	close(draining) // after the listener, or streams would come back here
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err = server.Shutdown(ending)
 	studio.open.Wait() // WebSockets, which Shutdown does not know of
 	stopBackground()
+	if s.traced {
+		if err := stopTracing(ending); err != nil {
+			log.Warn().Err(err).Msg("the last traces are lost")
+		}
+	}
 	return err
 }
 
@@ -253,8 +285,9 @@ type studio struct {
 	events        *event.Hub
 }
 
-// wire connects the parts. The addresses are where the server itself and the sandbox are reached.
-func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, sandbox net.Addr) *studio {
+// wire connects the parts. Leaving is closed when requests are to go elsewhere, draining when streams
+// are to end; the addresses are where the server itself and the sandbox are reached.
+func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, server, sandbox net.Addr) *studio {
 	var mails studiomail.Sender
 	mailbox := studiomail.NewMailbox(database.Now)
 	mails = mailbox
@@ -288,6 +321,7 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
+		Traced:         s.traced,
 		Draining:       draining,
 	})
 
@@ -299,8 +333,8 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", readiness(database, draining))
-	mux.Handle("GET /metrics", metrics(database, w.events, w.bills))
+	mux.Handle("GET /readyz", readiness(database, leaving))
+	mux.Handle("GET /metrics", metrics(database, w.events, slices.Concat(resolvers.Collectors(), w.bills.Collectors(), w.jobs.Collectors())))
 	if s.SMTPURL == "" {
 		mux.Handle("/dev/mailbox", mailbox.Page())
 		mux.Handle("/dev/mailbox.json", mailbox.JSON())
@@ -308,7 +342,11 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	if w.sandbox != nil {
 		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
 	}
-	w.handler = logged(s.secured(mux))
+	w.handler = unkept(s.secured(mux), leaving)
+	if s.traced {
+		w.handler = traced(w.handler)
+	}
+	w.handler = logged(w.handler)
 	return w
 }
 
@@ -400,13 +438,11 @@ func (s *serveCommand) secured(next http.Handler) http.Handler {
 }
 
 // readiness tells whether new requests are welcome.
-func readiness(database *db.DB, draining <-chan struct{}) http.Handler {
+func readiness(database *db.DB, leaving <-chan struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-draining:
+		if isClosed(leaving) {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
 			return
-		default:
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 		defer cancel()
@@ -419,9 +455,9 @@ func readiness(database *db.DB, draining <-chan struct{}) http.Handler {
 	})
 }
 
-func metrics(database *db.DB, events *event.Hub, bills *billing.Billing) http.Handler {
+func metrics(database *db.DB, events *event.Hub, of []prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(bills.Collectors()...)
+	registry.MustRegister(of...)
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -429,5 +465,5 @@ func metrics(database *db.DB, events *event.Hub, bills *billing.Billing) http.Ha
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
 			func() float64 { return float64(events.Streams()) }),
 	)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}) // also without the database
 }

@@ -72,7 +72,7 @@ func command(t *testing.T, settings []string, arguments ...string) *exec.Cmd {
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{asProgram + "=yes"}
 	for _, variable := range os.Environ() {
-		if !strings.HasPrefix(variable, "STUDIO_") {
+		if !strings.HasPrefix(variable, "STUDIO_") && !strings.HasPrefix(variable, "OTEL_") {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
@@ -123,8 +123,14 @@ func launch(t *testing.T, database string, settings ...string) *server {
 // launchAt is launch on a given address.
 func launchAt(t *testing.T, address string, settings ...string) *server {
 	t.Helper()
-	s := &server{T: t, url: "http://" + address, output: &output{}, ended: make(chan struct{})}
-	s.cmd = command(t, append([]string{"STUDIO_ADDR=" + address}, settings...), "serve")
+	cmd := command(t, append([]string{"STUDIO_ADDR=" + address}, settings...), "serve")
+	return start(t, address, cmd, syscall.SIGKILL)
+}
+
+// start starts a process that serves at an address, until the test ends it with a signal.
+func start(t *testing.T, address string, cmd *exec.Cmd, end syscall.Signal) *server {
+	t.Helper()
+	s := &server{T: t, url: "http://" + address, cmd: cmd, output: &output{}, ended: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -134,7 +140,7 @@ func launchAt(t *testing.T, address string, settings ...string) *server {
 		_ = s.cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Process.Signal(end)
 		<-s.ended
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", s.url, s.output)
@@ -323,6 +329,9 @@ func TestSettings(t *testing.T) {
 		{"CORSWithPath", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com,https://app.example.com/path"}},
 		{"RateLimitNegative", "STUDIO_RATE_LIMIT", []string{"STUDIO_RATE_LIMIT=-1"}},
 		{"RateLimitOfOtherKind", "STUDIO_RATE_LIMIT", []string{"STUDIO_RATE_LIMIT=10/s"}},
+		{"ShutdownDelayMalformed", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=5"}},
+		{"ShutdownDelayNegative", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=-1s"}},
+		{"TracesOfOtherKind", "OTEL_TRACES_EXPORTER", []string{"OTEL_TRACES_EXPORTER=pigeon"}},
 		{"StripeKeyMalformed", "STUDIO_STRIPE_SECRET_KEY", []string{"STUDIO_STRIPE_SECRET_KEY=s3cret", publishable, signing}},
 		{"StripeKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{publishable, signing}},
 		{"StripePublishableKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{secret, signing}},
@@ -355,6 +364,7 @@ func TestHelp(t *testing.T) {
 		"migrate up":     "STUDIO_DATABASE_URL",
 		"migrate down":   "STUDIO_DATABASE_URL",
 		"migrate status": "STUDIO_DATABASE_URL",
+		"backup":         "STUDIO_DATABASE_URL",
 		"seed":           "STUDIO_DATABASE_URL",
 		"version":        "Print the version",
 	} {

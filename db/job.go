@@ -114,3 +114,22 @@ func (d *DB) UpdateJob(ctx context.Context, job *Job) error {
 	_, err := d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().Exec(ctx)
 	return mapError(err)
 }
+
+// JobBacklog is how much work there is.
+type JobBacklog struct {
+	Waiting int64 `bun:"waiting"`
+	Failed  int64 `bun:"failed"`
+	// OldestDue is when the job became due that has been for longest, nil when none is.
+	OldestDue *time.Time `bun:"oldest_due"`
+}
+
+// JobBacklog counts the jobs.
+func (d *DB) JobBacklog(ctx context.Context) (*JobBacklog, error) {
+	found := &JobBacklog{}
+	err := d.bun.NewSelect().Model((*Job)(nil)).
+		ColumnExpr("count(*) FILTER (WHERE failed_at IS NULL) AS waiting").
+		ColumnExpr("count(*) FILTER (WHERE failed_at IS NOT NULL) AS failed").
+		ColumnExpr("min(run_at) FILTER (WHERE failed_at IS NULL AND run_at <= ?) AS oldest_due", d.Now()).
+		Scan(ctx, found)
+	return found, mapError(err)
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -115,14 +116,32 @@ func TestMigrations(t *testing.T) {
 		address := dbtest.Postgres(t)
 		s := open(t, address)
 		migrated := s.columns("postgres")
-		s.ok(s.exec("DROP SCHEMA public CASCADE"))
-		s.ok(s.exec("CREATE SCHEMA public"))
+		for range s.migrations() {
+			s.ok(s.MigrateDown(t.Context()))
+		}
 
+		// Until a process may write down what it has applied, it cannot be ahead of the others.
+		gate, err := s.Pool().BeginTx(t.Context(), nil)
+		s.ok(err)
+		_, err = gate.ExecContext(t.Context(), "LOCK TABLE goose_db_version IN SHARE MODE")
+		s.ok(err)
+
+		const count = 4
 		processes, ctx := errgroup.WithContext(t.Context())
-		for range 4 {
+		for range count {
 			process := dbtest.Open(t, address)
 			processes.Go(func() error { return process.Migrate(ctx) })
 		}
+		var atGate, waiting int
+		for deadline := time.Now().Add(20 * time.Second); atGate+waiting < count && time.Now().Before(deadline); {
+			s.ok(s.Pool().QueryRowContext(t.Context(), `SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'),
+				count(*) FILTER (WHERE state = 'idle' AND query LIKE '%pg_try_advisory_lock%')
+				FROM pg_stat_activity WHERE datname = current_database()`).Scan(&atGate, &waiting))
+		}
+		if atGate != 1 || waiting != count-1 {
+			t.Errorf("%d processes migrate and %d wait for them, want 1 and %d", atGate, waiting, count-1)
+		}
+		s.ok(gate.Rollback())
 		s.ok(processes.Wait())
 		if got := s.columns("postgres"); !slices.Equal(got, migrated) {
 			t.Errorf("the columns are\n%v, want\n%v", got, migrated)

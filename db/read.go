@@ -50,7 +50,8 @@ type Read struct {
 }
 
 // ReadTogether sends the statements in one round trip and hands out their rows in order.
-func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
+func (d *DB) ReadTogether(ctx context.Context, reads []Read) (err error) {
+	ctx, end := traceReads(ctx, len(reads))
 	var batch pgx.Batch
 	for _, read := range reads {
 		if d.hook != nil {
@@ -58,6 +59,7 @@ func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 		}
 		batch.Queue(read.SQL, read.Arguments...)
 	}
+	defer func() { end(err) }()
 	results := d.reads.SendBatch(ctx, &batch)
 	defer func() { _ = results.Close() }() // also when Row panics, or the connection would be lost to the pool
 	for _, read := range reads {

@@ -36,6 +36,7 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		problem = problem.On(input)
 	}
 	shown.Message, shown.Extensions = problem.Message, problem.Extensions()
+	errorsShown.WithLabelValues(string(problem.Code)).Inc()
 	return shown
 }
 

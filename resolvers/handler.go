@@ -36,6 +36,8 @@ type HandlerOptions struct {
 	RateLimit int
 	// Unplanned leaves all operations to the executor, which tests hold plans against.
 	Unplanned bool
+	// Traced tells that requests have spans, of which operations are parts.
+	Traced bool
 	// Draining is closed when streams are to end, so that clients connect elsewhere.
 	Draining <-chan struct{}
 }
@@ -55,6 +57,11 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
 	exec.Use(extension.FixedComplexityLimit(maxComplexity))
+	if options.Traced {
+		exec.AroundOperations(traceOperation)
+		exec.AroundRootFields(traceRootField)
+	}
+	exec.AroundOperations(measured)
 	if !options.Unplanned {
 		exec.AroundOperations(r.planned(plan.New(r.DB, documentCache)))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/graph-gophers/dataloader/v7"
 	"github.com/vektah/gqlparser/v2/ast"
+	"go.opentelemetry.io/otel/attribute"
 
 	"studio/billing"
 	"studio/db"
@@ -132,6 +133,9 @@ func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 // newLoader makes a loader of a read that yields one value a key, in the order of the keys.
 func newLoader[K comparable, V any](wait time.Duration, read func(ctx context.Context, keys []K) ([]V, error)) *dataloader.Loader[K, V] {
 	batch := func(ctx context.Context, keys []K) []*dataloader.Result[V] {
+		batchSizes.Observe(float64(len(keys)))
+		ctx, span := startSpan(ctx, "load", attribute.Int("studio.batch.size", len(keys)))
+		defer span.End()
 		values, err := read(ctx, keys)
 		results := make([]*dataloader.Result[V], len(keys))
 		for i := range keys {

@@ -1,0 +1,59 @@
+package main
+
+// Draining: a server behind a load balancer goes without a request being lost. It first says that it
+// wants no more (not ready, and connections are not kept), then it takes no more, then it finishes.
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// maxShutdownDelay is less than the patience of what stops servers.
+const maxShutdownDelay = time.Minute
+
+// settling is how long connections that are being made when no new ones are taken have to arrive.
+const settling = 250 * time.Millisecond
+
+// listen takes connections in a way that stopAccepting can end. Multipath TCP, which Go would use for
+// clients that ask for it, knows no filter.
+func listen(ctx context.Context, address string) (*net.TCPListener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return listener.(*net.TCPListener), nil
+}
+
+// stopAccepting closes a listener so that every connection that a client takes for made is served.
+// Closing alone would reset those that the system has made and the server has not fetched yet, with
+// the requests that are on them.
+func stopAccepting(listener *net.TCPListener) error {
+	err := ignoreNew(listener)
+	time.Sleep(settling)
+	return errors.Join(err, listener.Close())
+}
+
+// unkept makes clients use each connection for one more request only, once the server is leaving. An
+// idle connection that the server ends may just be getting a request.
+func unkept(next http.Handler, leaving <-chan struct{}) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isClosed(leaving) {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isClosed(channel <-chan struct{}) bool {
+	select {
+	case <-channel:
+		return true
+	default:
+		return false
+	}
+}
