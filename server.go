@@ -241,6 +241,7 @@ type studio struct {
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
+	edge          *resolvers.Resolvers
 	sandbox       *stripesandbox.Sandbox // nil with a Stripe account
 	jobs          *job.Queue
 	events        *event.Hub
@@ -273,10 +274,10 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL, w.bills.Close)
 	instances := instance.New(database, w.jobs, w.bills, instance.Embedded{Delay: instance.EmbeddedDelay})
 	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
-	edge := &resolvers.Resolvers{
+	w.edge = &resolvers.Resolvers{
 		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
 	}
-	graphql := edge.Handler(resolvers.HandlerOptions{
+	graphql := w.edge.Handler(resolvers.HandlerOptions{
 		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
@@ -343,7 +344,7 @@ func (w *studio) startBackground(ctx context.Context) (stop func()) {
 		ticker := time.NewTicker(time.Hour)
 		defer ticker.Stop()
 		for {
-			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx)); err != nil && ctx.Err() == nil {
+			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx), w.edge.Sweep(ctx)); err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot sweep; it is tried again in an hour")
 			}
 			select {

@@ -2575,6 +2575,12 @@ directive @member on FIELD_DEFINITION | ARGUMENT_DEFINITION | INPUT_FIELD_DEFINI
 "As @member, and the caller must own the organization; another member gets FORBIDDEN."
 directive @owner on FIELD_DEFINITION | ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
 
+"""
+A password, or a token or secret that is shown once. The server keeps none of them as it is, so that
+a mutation that takes or answers with one refuses the header Idempotency-Key, for which answers are kept.
+"""
+directive @secret on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+
 # ── Conventions ─────────────────────────────────────────────────────────────
 
 "An object that node() can fetch again by its globally unique, typed ID (org_…, user_…, inst_…)."
@@ -3410,7 +3416,16 @@ type EventEdge {
 
 # ── Mutations ───────────────────────────────────────────────────────────────
 
-"What can be changed. Each field is one transaction: it happens whole or not at all."
+"""
+What can be changed. Each field is one transaction: it happens whole or not at all.
+
+A request that may have to be sent again carries the header ` + "`" + `Idempotency-Key` + "`" + ` with 1 to 255 printable
+characters of its own, such as a UUID. The same request of the same user, or without a session from the
+same address, then has one effect and one answer for 24 hours, also when both come at once. With another
+request the key is refused: BAD_REQUEST. A refused mutation changed nothing and leaves its key free. When
+the first request was cut off without an answer, the key is refused with CONFLICT, as it may have taken
+effect or not. A batch and a mutation with a @secret take no key; over WebSocket there is none.
+"""
 type Mutation {
   "Creates the account and its first organization, and signs in."
   signUp(
@@ -3572,7 +3587,7 @@ input SignUpInput {
   "At most 254 characters; trimmed and lower-cased."
   email: String!
   "8 to 128 characters."
-  password: String!
+  password: String! @secret
   "1 to 40 characters."
   firstName: String!
   "1 to 40 characters."
@@ -3586,7 +3601,7 @@ input SignUpInput {
 "The answer to signUp."
 type SignUpPayload {
   "Bearer token; browsers also get it as a cookie that scripts cannot read."
-  token: String!
+  token: String! @secret
   "The new user, signed in."
   viewer: Viewer!
 }
@@ -3596,13 +3611,13 @@ input SignInInput {
   "Case-insensitive."
   email: String!
   "The account's password."
-  password: String!
+  password: String! @secret
 }
 
 "The answer to signIn."
 type SignInPayload {
   "Bearer token; browsers also get it as a cookie that scripts cannot read."
-  token: String!
+  token: String! @secret
   "The user, signed in."
   viewer: Viewer!
 }
@@ -3630,9 +3645,9 @@ type UpdateProfilePayload {
 "The old password and the new one."
 input ChangePasswordInput {
   "The password so far."
-  currentPassword: String!
+  currentPassword: String! @secret
   "8 to 128 characters."
-  newPassword: String!
+  newPassword: String! @secret
 }
 
 "The answer to changePassword."
@@ -3658,7 +3673,7 @@ input ResetPasswordInput {
   "The part of the link in the mail that follows /reset-password/; it works once, for an hour."
   token: String!
   "8 to 128 characters."
-  newPassword: String!
+  newPassword: String! @secret
 }
 
 "The answer to resetPassword."
@@ -3710,7 +3725,7 @@ type CreateApiTokenPayload {
   "The token's entry, to list and revoke it by."
   apiToken: ApiToken!
   "Shown this once."
-  token: String!
+  token: String! @secret
 }
 
 "Which API token to revoke."
@@ -3942,7 +3957,7 @@ input StartCardSetupInput {
 "The answer to startCardSetup, both for Stripe's card form."
 type StartCardSetupPayload {
   "Of the SetupIntent; it opens nothing else."
-  clientSecret: String!
+  clientSecret: String! @secret
   "Of this server's Stripe account."
   publishableKey: String!
 }

@@ -31,6 +31,8 @@ type request struct {
 	client  account.Client
 	cookies func(*http.Cookie)
 	secure  bool
+	// idempotencyKeys are those of the header; a WebSocket, which carries many requests, has none.
+	idempotencyKeys []string
 	// byCookie is whether the request's own token came as a cookie.
 	byCookie bool
 
@@ -62,9 +64,13 @@ func (r *Resolvers) admit(options HandlerOptions) func(ctx context.Context, http
 		} else if cookie, err := httpRequest.Cookie(cookieName); err == nil && !account.IsAPIToken(cookie.Value) {
 			admitted.token, admitted.byCookie = cookie.Value, true
 		}
+		isWebSocket := httpRequest.Header.Get("Upgrade") != ""
+		if !isWebSocket {
+			admitted.idempotencyKeys = httpRequest.Header.Values(idempotencyHeader)
+		}
 		// A WebSocket with a token that opens nothing is refused at once: its client would find
 		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.
-		if isWebSocket := httpRequest.Header.Get("Upgrade") != ""; isWebSocket && authorization != "" {
+		if isWebSocket && authorization != "" {
 			caller, err := r.Accounts.Authenticate(ctx, admitted.token)
 			if err != nil {
 				return nil, err
