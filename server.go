@@ -277,15 +277,17 @@ func (s *serveCommand) wire(database *db.DB, draining <-chan struct{}, server, s
 	w.edge = &resolvers.Resolvers{
 		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
 	}
-	graphql := w.edge.Handler(resolvers.HandlerOptions{
+	options := resolvers.HandlerOptions{
 		Secure:         strings.HasPrefix(s.PublicURL, "https://"),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
 		Draining:       draining,
-	})
+	}
 
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", w.counted(graphql))
+	mux.Handle("/graphql", w.counted(w.edge.Handler(options)))
+	mux.Handle("GET /organizations/{id}/events.ndjson", w.edge.Log(options))
+	mux.Handle("GET /organizations/{id}/events.csv", w.edge.Log(options))
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
 	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end

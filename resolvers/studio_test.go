@@ -87,18 +87,17 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	}))
 	s.stripe, s.advance = stripe.URL, sandbox.Advance()
 	edge := s.edge(jobs, events, loaderWait)
-	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	options := resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}}
 	if s.db.CanRead() {
 		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
 	}
-	webhook := s.bills.Webhook()
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", edge.Handler(options))
+	mux.Handle("/webhooks/stripe", s.bills.Webhook())
+	mux.Handle("GET /organizations/{id}/events.ndjson", edge.Log(options))
+	mux.Handle("GET /organizations/{id}/events.csv", edge.Log(options))
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(log.WithContext(r.Context()))
-		if r.URL.Path == "/webhooks/stripe" {
-			webhook.ServeHTTP(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
 	server.Start()
 
