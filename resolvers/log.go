@@ -85,7 +85,7 @@ func (r *Resolvers) Log(options HandlerOptions) http.Handler {
 // permitLog refuses who does not own the organization now.
 func (r *Resolvers) permitLog(ctx context.Context, organizationID string) (context.Context, error) {
 	operation := &operation{}
-	if token := requestOf(ctx).token; token != "" {
+	if token := requestOf(ctx).current(); token != "" {
 		var err error
 		if operation.caller, err = r.Accounts.Authenticate(ctx, token); err != nil {
 			return ctx, err
