@@ -5,12 +5,14 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	stdlog "log"
 	"net"
 	"net/http"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -41,6 +43,7 @@ import (
 	"studio/resolvers"
 	"studio/stripesandbox"
 	"studio/web"
+	"studio/webhook"
 )
 
 // version is set by the linker.
@@ -81,6 +84,8 @@ type serveCommand struct {
 	RateLimit   string         `env:"STUDIO_RATE_LIMIT" default:"50" help:"Operations a second that a caller may send, ten seconds' worth of them at once; an address may send four times as many. 0: no limit."`
 	Delay       string         `name:"shutdown-delay" env:"STUDIO_SHUTDOWN_DELAY" default:"0s" help:"How long to go on serving, though not ready, when told to stop; behind a load balancer longer than it needs to notice, for example 5s."`
 	Proxies     []string       `name:"trusted-proxies" env:"STUDIO_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas, for example 127.0.0.1,10.0.0.0/8."`
+
+	Webhook webhookSettings `embed:"" prefix:"webhook-" envprefix:"STUDIO_WEBHOOK_"`
 
 	smtpServer     studiomail.Server
 	mailFrom       *mail.Address
@@ -131,6 +136,9 @@ func (s *serveCommand) Validate() error {
 	if err := s.Stripe.check(); err != nil {
 		return err
 	}
+	if err := s.Webhook.check(); err != nil {
+		return err
+	}
 	if s.SMTPURL != "" || s.MailFrom != "" {
 		s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
 	}
@@ -169,6 +177,30 @@ func (s *stripeSettings) check() (err error) {
 	}
 	s.APIURL, err = origin(s.APIURL, true)
 	return of("STUDIO_STRIPE_API_URL", err)
+}
+
+// webhookSettings are for the endpoints that organizations have their events sent to.
+type webhookSettings struct {
+	Key      string   `env:"KEY" help:"Secret from which those of webhook endpoints are derived, at least 32 bytes in base64, for example from: openssl rand -base64 32. Without it there can be no endpoints; another one changes all secrets."`
+	Networks []string `env:"NETWORKS" help:"Networks that endpoints may be in although they are not public, and be called by http, separated by commas, for example 127.0.0.0/8 to try them."`
+
+	key      []byte
+	networks []netip.Prefix
+}
+
+// check never repeats the key.
+func (s *webhookSettings) check() (err error) {
+	if s.key, err = base64.StdEncoding.DecodeString(s.Key); err != nil || s.Key != "" && len(s.key) < 32 {
+		return errors.New("STUDIO_WEBHOOK_KEY: is not accepted; use at least 32 bytes in base64, for example from openssl rand -base64 32")
+	}
+	for _, text := range s.Networks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("STUDIO_WEBHOOK_NETWORKS: %q is not accepted; use networks such as 127.0.0.0/8,::1/128", text)
+		}
+		s.networks = append(s.networks, network)
+	}
+	return nil
 }
 
 // origin checks an http or https URL that ends with the host, or with a path where one may follow.
@@ -280,6 +312,8 @@ type studio struct {
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
+	webhooks      *webhook.Webhooks
+	edge          *resolvers.Resolvers
 	sandbox       *stripesandbox.Sandbox // nil with a Stripe account
 	jobs          *job.Queue
 	events        *event.Hub
@@ -312,21 +346,25 @@ func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, 
 	w.bills = billing.New(database, w.jobs, mails, s.PublicURL, stripe)
 	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL, w.bills.Close)
 	instances := instance.New(database, w.jobs, w.bills, instance.Embedded{Delay: instance.EmbeddedDelay})
+	w.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
 	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
-	edge := &resolvers.Resolvers{
-		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Events: w.events,
+	w.edge = &resolvers.Resolvers{
+		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Webhooks: w.webhooks,
+		Events: w.events,
 	}
-	graphql := edge.Handler(resolvers.HandlerOptions{
+	options := resolvers.HandlerOptions{
 		Secure:         s.onHTTPS(),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
 		Traced:         s.traced,
 		Draining:       draining,
-	})
+	}
 
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", w.counted(graphql))
+	mux.Handle("/graphql", w.counted(w.edge.Handler(options)))
+	mux.Handle("GET /organizations/{id}/events.ndjson", w.edge.Log(options))
+	mux.Handle("GET /organizations/{id}/events.csv", w.edge.Log(options))
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
 	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
@@ -387,12 +425,13 @@ func (w *studio) startBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { w.jobs.Run(ctx) })
+	running.Go(func() { w.webhooks.Run(ctx) })
 	running.Go(func() { w.events.Run(ctx) })
 	running.Go(func() {
 		ticker := time.NewTicker(time.Hour)
 		defer ticker.Stop()
 		for {
-			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx)); err != nil && ctx.Err() == nil {
+			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx), w.webhooks.Sweep(ctx), w.edge.Sweep(ctx)); err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot sweep; it is tried again in an hour")
 			}
 			select {

@@ -337,6 +337,9 @@ func TestSettings(t *testing.T) {
 		{"StripePublishableKeyMissing", "STUDIO_STRIPE_PUBLISHABLE_KEY", []string{secret, signing}},
 		{"StripeWebhookSecretMalformed", "STUDIO_STRIPE_WEBHOOK_SECRET", []string{secret, publishable, "STUDIO_STRIPE_WEBHOOK_SECRET=s3cret"}},
 		{"StripeURLMalformed", "STUDIO_STRIPE_API_URL", []string{secret, publishable, signing, "STUDIO_STRIPE_API_URL=127.0.0.1"}},
+		{"WebhookKeyMalformed", "STUDIO_WEBHOOK_KEY", []string{"STUDIO_WEBHOOK_KEY=s3cret"}},
+		{"WebhookKeyShort", "STUDIO_WEBHOOK_KEY", []string{"STUDIO_WEBHOOK_KEY=czNjcmV0"}},
+		{"WebhookNetworksMalformed", "STUDIO_WEBHOOK_NETWORKS", []string{"STUDIO_WEBHOOK_NETWORKS=127.0.0.0/8,localhost"}},
 		{"StripeURLWithoutKey", "STUDIO_STRIPE_API_URL", []string{"STUDIO_STRIPE_API_URL=http://127.0.0.1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

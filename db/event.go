@@ -12,27 +12,30 @@ type EventType string
 
 // The types of events.
 const (
-	OrganizationCreated EventType = "ORGANIZATION_CREATED"
-	OrganizationUpdated EventType = "ORGANIZATION_UPDATED"
-	OrganizationDeleted EventType = "ORGANIZATION_DELETED"
-	UserInvited         EventType = "USER_INVITED"
-	InvitationResent    EventType = "INVITATION_RESENT"
-	InvitationRevoked   EventType = "INVITATION_REVOKED"
-	InvitationAccepted  EventType = "INVITATION_ACCEPTED"
-	InvitationDeclined  EventType = "INVITATION_DECLINED"
-	OwnerAdded          EventType = "OWNER_ADDED"
-	OwnerRemoved        EventType = "OWNER_REMOVED"
-	UserRemoved         EventType = "USER_REMOVED"
-	UserLeft            EventType = "USER_LEFT"
-	InstanceCreated     EventType = "INSTANCE_CREATED"
-	InstanceUpdated     EventType = "INSTANCE_UPDATED"
-	InstanceDeleted     EventType = "INSTANCE_DELETED"
-	CardChanged         EventType = "CARD_CHANGED"
-	CardRemoved         EventType = "CARD_REMOVED"
-	CouponAdded         EventType = "COUPON_ADDED"
-	InvoiceCreated      EventType = "INVOICE_CREATED"
-	InvoiceWasPaid      EventType = "INVOICE_PAID"
-	PaymentFailed       EventType = "PAYMENT_FAILED"
+	OrganizationCreated    EventType = "ORGANIZATION_CREATED"
+	OrganizationUpdated    EventType = "ORGANIZATION_UPDATED"
+	OrganizationDeleted    EventType = "ORGANIZATION_DELETED"
+	UserInvited            EventType = "USER_INVITED"
+	InvitationResent       EventType = "INVITATION_RESENT"
+	InvitationRevoked      EventType = "INVITATION_REVOKED"
+	InvitationAccepted     EventType = "INVITATION_ACCEPTED"
+	InvitationDeclined     EventType = "INVITATION_DECLINED"
+	OwnerAdded             EventType = "OWNER_ADDED"
+	OwnerRemoved           EventType = "OWNER_REMOVED"
+	UserRemoved            EventType = "USER_REMOVED"
+	UserLeft               EventType = "USER_LEFT"
+	InstanceCreated        EventType = "INSTANCE_CREATED"
+	InstanceUpdated        EventType = "INSTANCE_UPDATED"
+	InstanceDeleted        EventType = "INSTANCE_DELETED"
+	CardChanged            EventType = "CARD_CHANGED"
+	CardRemoved            EventType = "CARD_REMOVED"
+	CouponAdded            EventType = "COUPON_ADDED"
+	InvoiceCreated         EventType = "INVOICE_CREATED"
+	InvoiceWasPaid         EventType = "INVOICE_PAID"
+	PaymentFailed          EventType = "PAYMENT_FAILED"
+	WebhookEndpointCreated EventType = "WEBHOOK_ENDPOINT_CREATED"
+	WebhookEndpointUpdated EventType = "WEBHOOK_ENDPOINT_UPDATED"
+	WebhookEndpointDeleted EventType = "WEBHOOK_ENDPOINT_DELETED"
 )
 
 // Event is one entry of an organization's log. The tables refuse to change or delete it.
@@ -58,15 +61,19 @@ var eventOrder = order{columns: []string{"seq"}, descending: true}
 func (e *Event) Key() Key { return Key{e.Seq} }
 
 // InsertEvent adds an event and gives it the next number of its organization, whose row is locked
-// by that until the transaction ends: events are numbered in the order of their commits.
+// by that until the transaction ends: events are numbered in the order of their commits. The row also
+// tells whether there are webhook endpoints, for which the deliveries are added.
 func (d *DB) InsertEvent(ctx context.Context, event *Event) error {
+	var endpoints int
 	err := d.bun.NewUpdate().Model((*Organization)(nil)).Set("event_seq = event_seq + 1").
-		Where("id = ?", event.OrganizationID).Returning("event_seq").Scan(ctx, &event.Seq)
+		Where("id = ?", event.OrganizationID).Returning("event_seq, webhook_endpoints").Scan(ctx, &event.Seq, &endpoints)
 	if err != nil {
 		return mapError(err)
 	}
-	_, err = d.bun.NewInsert().Model(event).Exec(ctx)
-	return mapError(err)
+	if _, err = d.bun.NewInsert().Model(event).Exec(ctx); err != nil || endpoints == 0 {
+		return mapError(err)
+	}
+	return d.deliver(ctx, event)
 }
 
 // EventByID finds an event.
@@ -75,6 +82,12 @@ func (d *DB) EventByID(ctx context.Context, id string) (*Event, error) {
 		return nil, err
 	}
 	return one[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("id = ?", id))
+}
+
+// EventsByID finds events, in the order of ids, nil where there is none.
+func (d *DB) EventsByID(ctx context.Context, ids []string) ([]*Event, error) {
+	events, err := many[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("id IN (?)", bun.List(ids)))
+	return byKey(ids, events, func(e *Event) string { return e.ID }), err
 }
 
 // EventBySeq finds an event by its number.

@@ -12,17 +12,19 @@ import (
 
 // The prefixes of IDs, by the type that they name.
 const (
-	UserPrefix         = "user"
-	SessionPrefix      = "sess"
-	APITokenPrefix     = "token"
-	OrganizationPrefix = "org"
-	MembershipPrefix   = "member"
-	EventPrefix        = "event"
-	JobPrefix          = "job"
-	InstancePrefix     = "inst"
-	BillingPrefix      = "billing"
-	InvoicePrefix      = "invoice"
-	CouponPrefix       = "coupon"
+	UserPrefix            = "user"
+	SessionPrefix         = "sess"
+	APITokenPrefix        = "token"
+	OrganizationPrefix    = "org"
+	MembershipPrefix      = "member"
+	EventPrefix           = "event"
+	JobPrefix             = "job"
+	InstancePrefix        = "inst"
+	BillingPrefix         = "billing"
+	InvoicePrefix         = "invoice"
+	CouponPrefix          = "coupon"
+	WebhookEndpointPrefix = "hook"
+	WebhookDeliveryPrefix = "delivery"
 )
 
 // NewID makes an ID with one of the prefixes above.

@@ -35,11 +35,11 @@ func (d *DB) InsertJob(ctx context.Context, job *Job) error {
 	return mapError(err)
 }
 
-// ClaimJobs takes up to limit jobs that were due at the given time, of each lane one, and nobody else
-// gets them until the lease is over.
-func (d *DB) ClaimJobs(ctx context.Context, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
+// ClaimJobs takes up to limit jobs of some kinds that were due at the given time, of each lane one, and
+// nobody else gets them until the lease is over.
+func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
 	next := d.bun.NewSelect().Model((*Job)(nil)).Column("id").
-		Where("failed_at IS NULL").Where("run_at <= ?", due).
+		Where("kind IN (?)", bun.List(kinds)).Where("failed_at IS NULL").Where("run_at <= ?", due).
 		Where("leased_until IS NULL OR leased_until <= ?", d.Now()).
 		Where(`lane IS NULL OR leased_until IS NOT NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
 			WHERE other.lane = j.lane AND other.id <> j.id AND (other.leased_until IS NOT NULL

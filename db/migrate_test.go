@@ -82,7 +82,9 @@ func TestMigrations(t *testing.T) {
 		t.Run("Founders/"+engine, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, create(t))
-			s.ok(s.MigrateDown(t.Context()))
+			for range s.migrations()[1:] { // down to the first
+				s.ok(s.MigrateDown(t.Context()))
+			}
 			for _, statement := range []string{
 				`INSERT INTO users (id, email, first_name, last_name, name_key, password_hash, created_at)
 					VALUES ('ada', 'ada@example.com', 'Ada', 'Example', 'ada example', '', '2026-01-31 12:00:00')`,

@@ -107,10 +107,11 @@ func (e *Error) Extensions() map[string]any {
 // What does not exist and what is closed to the caller get the same answer, so that nobody learns
 // which it is. These are the answers, for all who give them.
 var (
-	ErrNoOrganization = New(NotFound, "There is no such organization.")
-	ErrNoMembership   = New(NotFound, "There is no such user or invitation.")
-	ErrNoInstance     = New(NotFound, "There is no such instance.")
-	ErrNoInvoice      = New(NotFound, "There is no such invoice.")
-	ErrNotOwner       = New(Forbidden, "Only an owner of the organization may do this.")
-	ErrSignedOut      = New(Unauthenticated, "Sign in first.")
+	ErrNoOrganization    = New(NotFound, "There is no such organization.")
+	ErrNoMembership      = New(NotFound, "There is no such user or invitation.")
+	ErrNoInstance        = New(NotFound, "There is no such instance.")
+	ErrNoInvoice         = New(NotFound, "There is no such invoice.")
+	ErrNoWebhookEndpoint = New(NotFound, "There is no such webhook endpoint.")
+	ErrNotOwner          = New(Forbidden, "Only an owner of the organization may do this.")
+	ErrSignedOut         = New(Unauthenticated, "Sign in first.")
 )

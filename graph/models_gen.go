@@ -130,6 +130,24 @@ type CreateOrganizationPayload struct {
 	Organization *db.Organization `json:"organization"`
 }
 
+// The webhook endpoint to add.
+type CreateWebhookEndpointInput struct {
+	// An organization that the caller owns.
+	OrganizationID string `json:"organizationId"`
+	// An https URL on the public internet, at most 2,000 characters.
+	URL string `json:"url"`
+	// What to send; everything when left out or empty.
+	EventTypes []db.EventType `json:"eventTypes,omitempty"`
+}
+
+// The answer to createWebhookEndpoint.
+type CreateWebhookEndpointPayload struct {
+	// The new endpoint.
+	WebhookEndpoint *db.WebhookEndpoint `json:"webhookEndpoint"`
+	// What its messages are signed with, whsec_…; shown this once.
+	Secret string `json:"secret"`
+}
+
 // Which invitation to decline.
 type DeclineInvitationInput struct {
 	// Needs a verified email address.
@@ -168,6 +186,18 @@ type DeleteOrganizationInput struct {
 type DeleteOrganizationPayload struct {
 	// The organization that is gone.
 	DeletedOrganizationID string `json:"deletedOrganizationId"`
+}
+
+// Which webhook endpoint to delete.
+type DeleteWebhookEndpointInput struct {
+	// A webhook endpoint of an organization that the caller owns.
+	WebhookEndpointID string `json:"webhookEndpointId"`
+}
+
+// The answer to deleteWebhookEndpoint.
+type DeleteWebhookEndpointPayload struct {
+	// The endpoint that is gone.
+	DeletedWebhookEndpointID string `json:"deletedWebhookEndpointId"`
 }
 
 // A page of an organization's log.
@@ -462,6 +492,20 @@ type RevokeSessionPayload struct {
 	RevokedSessionID string `json:"revokedSessionId"`
 }
 
+// Whose secret to rotate.
+type RotateWebhookSecretInput struct {
+	// A webhook endpoint of an organization that the caller owns.
+	WebhookEndpointID string `json:"webhookEndpointId"`
+}
+
+// The answer to rotateWebhookSecret.
+type RotateWebhookSecretPayload struct {
+	// The endpoint.
+	WebhookEndpoint *db.WebhookEndpoint `json:"webhookEndpoint"`
+	// The new secret; shown this once.
+	Secret string `json:"secret"`
+}
+
 // The card to set.
 type SetCardInput struct {
 	// An organization that the caller owns.
@@ -560,6 +604,18 @@ type SubdomainAvailability struct {
 	Reason *organization.Unavailable `json:"reason,omitempty"`
 }
 
+// Which webhook endpoint to test.
+type TestWebhookEndpointInput struct {
+	// A webhook endpoint of an organization that the caller owns.
+	WebhookEndpointID string `json:"webhookEndpointId"`
+}
+
+// The answer to testWebhookEndpoint.
+type TestWebhookEndpointPayload struct {
+	// The message, which is sent at once.
+	Delivery *db.WebhookDelivery `json:"delivery"`
+}
+
 // What to change about an organization.
 type UpdateOrganizationInput struct {
 	// An organization that the caller owns.
@@ -586,6 +642,24 @@ type UpdateProfileInput struct {
 type UpdateProfilePayload struct {
 	// The user as changed.
 	User *db.User `json:"user"`
+}
+
+// What to change about a webhook endpoint; what is left out stays.
+type UpdateWebhookEndpointInput struct {
+	// A webhook endpoint of an organization that the caller owns.
+	WebhookEndpointID string `json:"webhookEndpointId"`
+	// An https URL on the public internet, at most 2,000 characters.
+	URL *string `json:"url,omitempty"`
+	// What to send; everything when empty.
+	EventTypes []db.EventType `json:"eventTypes,omitempty"`
+	// False to send nothing; true to send from now on, and to forget that nothing arrived.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+// The answer to updateWebhookEndpoint.
+type UpdateWebhookEndpointPayload struct {
+	// The endpoint as changed.
+	WebhookEndpoint *db.WebhookEndpoint `json:"webhookEndpoint"`
 }
 
 // The token from the mail.

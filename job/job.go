@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +48,8 @@ type Handler struct {
 	Failed func(ctx context.Context, jobID string, payload []byte) error
 }
 
-// Queue runs jobs.
+// Queue runs jobs of the kinds that it has handlers for. A process may have several, so that slow jobs
+// do not keep others waiting.
 type Queue struct {
 	db        *db.DB
 	permanent error
@@ -92,12 +95,12 @@ func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any
 	if err := tx.InsertJob(ctx, row); err != nil {
 		return "", err
 	}
-	tx.AfterCommit(q.look)
+	tx.AfterCommit(q.Wake)
 	return row.ID, nil
 }
 
-// look makes Run look for jobs.
-func (q *Queue) look() {
+// Wake makes Run look for jobs, also for those that another process made just now.
+func (q *Queue) Wake() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // a wake-up is waiting already
@@ -137,6 +140,7 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 func (q *Queue) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	kinds := slices.Collect(maps.Keys(q.handlers)) // others are for newer processes, and for other queues
 	slots := make(chan struct{}, workers)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -156,7 +160,7 @@ func (q *Queue) Run(ctx context.Context) {
 				<-slots
 				continue
 			}
-			jobs, err := q.db.ClaimJobs(ctx, q.db.Now().Add(-overdue), lease, free)
+			jobs, err := q.db.ClaimJobs(ctx, kinds, q.db.Now().Add(-overdue), lease, free)
 			if err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for jobs")
 			}
@@ -179,16 +183,13 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeLimit)
 	defer cancel()
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
-	handler, known := q.handlers[row.Kind]
-	err := errors.New("no handler; a newer process will know it")
-	if known {
-		stop := q.keepLease(ctx, row.ID)
-		err = guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
-		stop()
-	}
+	handler := q.handlers[row.Kind]
+	stop := q.keepLease(ctx, row.ID)
+	err := guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
+	stop()
 	defer func() {
 		if row.Lane != nil {
-			q.look() // for what waits in the lane
+			q.Wake() // for what waits in the lane
 		}
 	}()
 	var refused *fault.Error

@@ -349,6 +349,7 @@ func newTenant(s *studio) *tenant {
 	c.owner.setCard(c.organization, "pm_card_visa")
 	instance := c.owner.createInstance(c.organization, "one", "cloud-2gb", 10)
 	coupon := c.owner.do(addCoupon, vars{"org": c.organization, "code": "WELCOME50"}).str("addCoupon.coupon.id")
+	endpoint, _ := c.owner.endpoint(c.organization, "https://127.0.0.1:1/", "USER_LEFT")
 	c.settle()
 	bills := c.owner.do(`query($org: ID!) { organization(id: $org) { billing { id invoices { nodes { id } } } } }`, vars{"org": c.organization})
 
@@ -357,7 +358,7 @@ func newTenant(s *studio) *tenant {
 	}
 	own := viewer(c.owner)
 	about := func(subject string) string {
-		return c.owner.do(`query($id: ID!) { organization(id: $id) { events { nodes { id subject { ... on Node { id } } } } } }`,
+		return c.owner.do(`query($id: ID!) { organization(id: $id) { events { nodes { id subject { ... on Node { id } ... on WebhookEndpoint { id } } } } } }`,
 			vars{"id": c.organization}).str(`organization.events.nodes.#(subject.id=="` + subject + `").id`)
 	}
 	c.ids = map[string]string{
@@ -380,6 +381,8 @@ func newTenant(s *studio) *tenant {
 		"invoice":             bills.str("organization.billing.invoices.nodes.0.id"),
 		"invoicing":           about(bills.str("organization.billing.invoices.nodes.0.id")),
 		"coupon":              coupon,
+		"webhook endpoint":    endpoint,
+		"adding":              about(endpoint),
 		"redemption":          about(coupon),
 	}
 	return c
@@ -484,6 +487,8 @@ func TestTenantIsolation(t *testing.T) {
 				"invoice":             "owner",
 				"invoicing":           "owner",
 				"coupon":              "owner",
+				"webhook endpoint":    "", // it is no node
+				"adding":              "owner",
 				"redemption":          "owner",
 			}
 			whats := slices.Sorted(maps.Keys(c.ids))

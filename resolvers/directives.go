@@ -75,6 +75,9 @@ func (r *Resolvers) organizationOf(ctx context.Context, id string) (organization
 	case "invoiceId":
 		organizationID, err = owning(ctx, db.InvoicePrefix, id, loadersOf(ctx).invoice, func(v *db.Invoice) string { return v.OrganizationID })
 		return organizationID, fault.ErrNoInvoice, err
+	case "webhookEndpointId":
+		organizationID, err = owning(ctx, db.WebhookEndpointPrefix, id, loadersOf(ctx).webhookEndpoint, func(e *db.WebhookEndpoint) string { return e.OrganizationID })
+		return organizationID, fault.ErrNoWebhookEndpoint, err
 	}
 	return id, fault.ErrNoOrganization, nil
 }

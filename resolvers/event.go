@@ -59,6 +59,8 @@ func (r events) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, e
 		return found(loadersOf(ctx).invoice(ctx, e.SubjectID))
 	case db.CouponPrefix:
 		return found(loadersOf(ctx).coupon(ctx, e.SubjectID))
+	case db.WebhookEndpointPrefix:
+		return found(loadersOf(ctx).webhookEndpoint(ctx, e.SubjectID))
 	case db.BillingPrefix:
 		return found(loadersOf(ctx).organization(ctx, db.OrganizationIDOf(e.SubjectID)))
 	}

@@ -3,7 +3,6 @@ package resolvers
 // The handler: the schema with its resolvers, guards and limits, served over every transport.
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -44,9 +43,10 @@ type HandlerOptions struct {
 
 // Handler serves GraphQL.
 func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
-	exec := executor.New(graph.NewExecutableSchema(graph.Config{
+	schema := graph.NewExecutableSchema(graph.Config{
 		Resolvers: r, Directives: r.directives(), Complexity: complexity(),
-	}))
+	})
+	exec := executor.New(schema)
 	exec.SetQueryCache(lru.New[*ast.QueryDocument](documentCache))
 	exec.SetParserTokenLimit(maxTokens)
 	exec.SetDisableSuggestion(true)
@@ -66,14 +66,12 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 		exec.AroundOperations(r.planned(plan.New(r.DB, documentCache)))
 	}
 	exec.AroundOperations(r.authenticate)
+	exec.AroundOperations(r.once(schema.Schema()))
 	exec.AroundOperations(r.loadersForOperation)
 	exec.AroundResponses(r.loadersForResponse)
 	exec.AroundRootFields(r.loadersForRootField)
 
-	limit := func(context.Context, int) error { return nil }
-	if options.RateLimit > 0 {
-		limit = newRates(options.RateLimit, r.DB.Now).limit
-	}
+	limit := r.limit(options)
 	served := transport.New(exec, r.admit(options, limit))
 	served.Limit = limit
 	served.CookieName = cookieName
@@ -84,7 +82,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 		// A list that is empty would let everybody in.
 		AllowOriginFunc:  func(origin string) bool { return slices.Contains(options.Origins, origin) },
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", "Accept", "GraphQL-Require-Preflight"},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "Accept", "GraphQL-Require-Preflight", idempotencyHeader},
 		ExposedHeaders:   []string{"X-Request-Id", "Retry-After"},
 		AllowCredentials: true,
 		MaxAge:           600,

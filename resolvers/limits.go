@@ -12,6 +12,7 @@ import (
 	"studio/db"
 	"studio/fault"
 	"studio/graph"
+	"studio/webhook"
 )
 
 const (
@@ -134,6 +135,8 @@ func complexity() graph.ComplexityRoot {
 	root.Billing.Invoices = func(child int, first *int32, _ *string, last *int32, _ *string, _ *db.InvoiceStatus) int {
 		return listed(child, first, last)
 	}
+	root.Organization.WebhookEndpoints = func(child int) int { return 1 + webhook.MaxEndpoints*child }
+	root.WebhookEndpoint.Deliveries = func(child int) int { return 1 + maxDeliveries*child }
 	root.Query.Nodes = func(child int, ids []string) int { return 1 + min(len(ids), maxNodes)*child }
 	return root
 }

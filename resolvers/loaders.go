@@ -26,24 +26,28 @@ const batchCapacity = 200
 
 // loaders live for one response: later ones must see what has changed meanwhile.
 type loaders struct {
-	users             *dataloader.Loader[string, *db.User]
-	organizations     *dataloader.Loader[string, *db.Organization]
-	memberships       *dataloader.Loader[string, *db.Membership]
-	viewerMemberships *dataloader.Loader[string, *db.Membership]
-	userPages         *dataloader.Loader[userPage, *db.Rows[db.Membership]]
-	userCounts        *dataloader.Loader[userPage, int]
-	eventPages        *dataloader.Loader[eventPage, *db.Rows[db.Event]]
-	eventCounts       *dataloader.Loader[string, int]
-	instances         *dataloader.Loader[string, *db.Instance]
-	instancePages     *dataloader.Loader[instancePage, *db.Rows[db.Instance]]
-	instanceCounts    *dataloader.Loader[string, int]
-	billingAccounts   *dataloader.Loader[string, *db.BillingAccount]
-	invoices          *dataloader.Loader[string, *db.Invoice]
-	invoicePages      *dataloader.Loader[invoicePage, *db.Rows[db.Invoice]]
-	invoiceCounts     *dataloader.Loader[invoicePage, int]
-	coupons           *dataloader.Loader[string, *db.Coupon]
-	couponLists       *dataloader.Loader[string, []*db.Coupon]
-	upcoming          *dataloader.Loader[string, []*billing.Upcoming]
+	users                *dataloader.Loader[string, *db.User]
+	organizations        *dataloader.Loader[string, *db.Organization]
+	memberships          *dataloader.Loader[string, *db.Membership]
+	viewerMemberships    *dataloader.Loader[string, *db.Membership]
+	userPages            *dataloader.Loader[userPage, *db.Rows[db.Membership]]
+	userCounts           *dataloader.Loader[userPage, int]
+	eventPages           *dataloader.Loader[eventPage, *db.Rows[db.Event]]
+	eventCounts          *dataloader.Loader[string, int]
+	instances            *dataloader.Loader[string, *db.Instance]
+	instancePages        *dataloader.Loader[instancePage, *db.Rows[db.Instance]]
+	instanceCounts       *dataloader.Loader[string, int]
+	billingAccounts      *dataloader.Loader[string, *db.BillingAccount]
+	invoices             *dataloader.Loader[string, *db.Invoice]
+	invoicePages         *dataloader.Loader[invoicePage, *db.Rows[db.Invoice]]
+	invoiceCounts        *dataloader.Loader[invoicePage, int]
+	coupons              *dataloader.Loader[string, *db.Coupon]
+	couponLists          *dataloader.Loader[string, []*db.Coupon]
+	upcoming             *dataloader.Loader[string, []*billing.Upcoming]
+	events               *dataloader.Loader[string, *db.Event]
+	webhookEndpoints     *dataloader.Loader[string, *db.WebhookEndpoint]
+	webhookEndpointLists *dataloader.Loader[string, []*db.WebhookEndpoint]
+	webhookDeliveries    *dataloader.Loader[string, *db.Rows[db.WebhookDelivery]]
 }
 
 // userPage is a page of an organization's users, and so on.
@@ -124,9 +128,15 @@ func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 			func(ctx context.Context, status db.InvoiceStatus, organizationIDs []string) ([]int, error) {
 				return d.CountInvoicesOfOrganizations(ctx, organizationIDs, status)
 			}),
-		coupons:     newLoader(wait, d.CouponsByID),
-		couponLists: newLoader(wait, d.CouponsOfOrganizations),
-		upcoming:    newLoader(wait, bills.Upcoming),
+		coupons:              newLoader(wait, d.CouponsByID),
+		couponLists:          newLoader(wait, d.CouponsOfOrganizations),
+		upcoming:             newLoader(wait, bills.Upcoming),
+		events:               newLoader(wait, d.EventsByID),
+		webhookEndpoints:     newLoader(wait, d.WebhookEndpointsByID),
+		webhookEndpointLists: newLoader(wait, d.WebhookEndpointsOfOrganizations),
+		webhookDeliveries: newLoader(wait, func(ctx context.Context, endpointIDs []string) ([]*db.Rows[db.WebhookDelivery], error) {
+			return d.WebhookDeliveriesOf(ctx, endpointIDs, maxDeliveries)
+		}),
 	}
 }
 
@@ -210,6 +220,14 @@ func (l *loaders) invoice(ctx context.Context, id string) (*db.Invoice, error) {
 
 func (l *loaders) coupon(ctx context.Context, id string) (*db.Coupon, error) {
 	return l.coupons.Load(ctx, id)()
+}
+
+func (l *loaders) event(ctx context.Context, id string) (*db.Event, error) {
+	return l.events.Load(ctx, id)()
+}
+
+func (l *loaders) webhookEndpoint(ctx context.Context, id string) (*db.WebhookEndpoint, error) {
+	return l.webhookEndpoints.Load(ctx, id)()
 }
 
 type loadersKey struct{}

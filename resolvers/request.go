@@ -31,6 +31,8 @@ type request struct {
 	client  account.Client
 	cookies func(*http.Cookie)
 	secure  bool
+	// idempotencyKeys are those of the header; a WebSocket, which carries many requests, has none.
+	idempotencyKeys []string
 	// byCookie is whether the request's own token came as a cookie.
 	byCookie bool
 
@@ -71,6 +73,8 @@ func (r *Resolvers) admit(
 			if err := limit(ctx, 1); err != nil {
 				return nil, err
 			}
+		} else {
+			admitted.idempotencyKeys = httpRequest.Header.Values(idempotencyHeader)
 		}
 		// A WebSocket with a token that opens nothing is refused at once: its client would find
 		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.

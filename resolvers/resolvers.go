@@ -19,6 +19,7 @@ import (
 	"studio/graph"
 	"studio/instance"
 	"studio/organization"
+	"studio/webhook"
 )
 
 // Resolvers answers the fields of the schema.
@@ -28,6 +29,7 @@ type Resolvers struct {
 	Organizations *organization.Organizations
 	Instances     *instance.Instances
 	Bills         *billing.Billing
+	Webhooks      *webhook.Webhooks
 	Events        *event.Hub
 	// LoaderWait is how long loaders gather; a sensible time when 0.
 	LoaderWait time.Duration
@@ -48,6 +50,8 @@ type (
 	invoices            struct{ *Resolvers }
 	invoiceLines        struct{ *Resolvers }
 	coupons             struct{ *Resolvers }
+	webhookEndpoints    struct{ *Resolvers }
+	webhookDeliveries   struct{ *Resolvers }
 )
 
 var _ graph.ResolverRoot = (*Resolvers)(nil)
@@ -93,6 +97,12 @@ func (r *Resolvers) InvoiceLine() graph.InvoiceLineResolver { return invoiceLine
 
 // Coupon answers the fields of type Coupon.
 func (r *Resolvers) Coupon() graph.CouponResolver { return coupons{r} }
+
+// WebhookEndpoint answers the fields of type WebhookEndpoint.
+func (r *Resolvers) WebhookEndpoint() graph.WebhookEndpointResolver { return webhookEndpoints{r} }
+
+// WebhookDelivery answers the fields of type WebhookDelivery.
+func (r *Resolvers) WebhookDelivery() graph.WebhookDeliveryResolver { return webhookDeliveries{r} }
 
 // optional loads what an ID names, and nothing when there is none.
 func optional[T any](ctx context.Context, load func(ctx context.Context, id string) (*T, error), id *string) (*T, error) {

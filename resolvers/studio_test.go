@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"strings"
@@ -35,6 +36,7 @@ import (
 	"studio/organization"
 	"studio/resolvers"
 	"studio/stripesandbox"
+	"studio/webhook"
 )
 
 const password = "correct horse battery"
@@ -50,6 +52,7 @@ type studio struct {
 	stripeDown *atomic.Bool
 	advance    http.Handler
 	bills      *billing.Billing
+	webhooks   *webhook.Webhooks
 	events     *event.Hub
 	statements *statements
 	executor   http.Handler // the same without plans; nil where there are none
@@ -86,25 +89,26 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 		api.ServeHTTP(w, r)
 	}))
 	s.stripe, s.advance = stripe.URL, sandbox.Advance()
+	s.webhooks = webhook.New(s.db, bytes.Repeat([]byte{1}, 32), []netip.Prefix{netip.MustParsePrefix("127.0.0.0/9")})
 	edge := s.edge(jobs, events, loaderWait)
-	handler := edge.Handler(resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}})
+	options := resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}}
 	if s.db.CanRead() {
 		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
 	}
-	webhook := s.bills.Webhook()
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", edge.Handler(options))
+	mux.Handle("/webhooks/stripe", s.bills.Webhook())
+	mux.Handle("GET /organizations/{id}/events.ndjson", edge.Log(options))
+	mux.Handle("GET /organizations/{id}/events.csv", edge.Log(options))
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(log.WithContext(r.Context()))
-		if r.URL.Path == "/webhooks/stripe" {
-			webhook.ServeHTTP(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
 	server.Start()
 
 	var background sync.WaitGroup
 	background.Go(func() { jobs.Run(ctx) })
 	background.Go(func() { events.Run(ctx) })
+	background.Go(func() { s.webhooks.Run(ctx) })
 	t.Cleanup(func() {
 		close(draining)
 		server.Close()
@@ -128,6 +132,7 @@ func (s *studio) edge(jobs *job.Queue, events *event.Hub, wait time.Duration) *r
 		Organizations: organizations,
 		Instances:     instance.New(s.db, jobs, s.bills, instance.Embedded{Delay: time.Millisecond}),
 		Bills:         s.bills,
+		Webhooks:      s.webhooks,
 		Events:        events,
 		LoaderWait:    wait,
 	}

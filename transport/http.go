@@ -64,6 +64,9 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	case mediaType == typeEventStream && batch:
 		return fault.New(fault.BadRequest,
 			"A stream carries one operation. Send each operation of the batch alone.")
+	case batch && r.Header.Get("Idempotency-Key") != "":
+		return fault.New(fault.BadRequest,
+			"An Idempotency-Key is that of one operation. Send each operation of the batch alone.")
 	case mediaType == typeEventStream:
 		return h.serveEvents(ctx, w, r, operations[0])
 	case batch:

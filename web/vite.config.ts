@@ -47,6 +47,12 @@ export default defineConfig({
   },
   worker: { format: "es" },
   // `npm run dev` shows changes at once, with the API of a server that runs beside it.
-  server: { proxy: { "/graphql": { target: api, ws: true }, "/dev": api } },
+  server: {
+    proxy: {
+      "/graphql": { target: api, ws: true },
+      "/dev": api,
+      "^/organizations/[^/]+/events\\.": api,
+    },
+  },
   test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000, bail: 1 },
 });

@@ -219,7 +219,13 @@ export type EventType =
   /** A user left. */
   | 'USER_LEFT'
   /** An owner removed a user. */
-  | 'USER_REMOVED';
+  | 'USER_REMOVED'
+  /** An owner added a webhook endpoint. */
+  | 'WEBHOOK_ENDPOINT_CREATED'
+  /** An owner deleted a webhook endpoint. */
+  | 'WEBHOOK_ENDPOINT_DELETED'
+  /** An owner changed a webhook endpoint or its secret, or it was disabled because nothing arrives there. */
+  | 'WEBHOOK_ENDPOINT_UPDATED';
 
 /** What is being done with an instance. */
 export type InstanceStatus =
@@ -580,6 +586,7 @@ export type OrganizationEvents = { organizationEvents: { id: string, cursor: str
       | { __typename: 'Invoice' }
       | { __typename: 'Organization', id: string, name: string }
       | { __typename: 'OrganizationUser', id: string, email: string, status: OrganizationUserStatus, isOwner: boolean, invitedAt: string | null, invitationExpiresAt: string | null, invitationDelivery: MailDelivery | null, acceptedAt: string | null, user: { id: string, firstName: string, lastName: string } | null }
+      | { __typename: 'WebhookEndpoint' }
      | null } };
 
 export type BillingVariables = Exact<{

@@ -34,6 +34,14 @@ export function ActivityPage() {
                   </li>
                 ))}
               </ol>
+              <p className="actions">
+                <a href={`/organizations/${id}/events.csv`} download>
+                  Download as CSV
+                </a>
+                <a href={`/organizations/${id}/events.ndjson`} download>
+                  Download as NDJSON
+                </a>
+              </p>
               <Pager page={organization.events.pageInfo} move={setPlace} />
             </>
           )

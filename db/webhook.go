@@ -1,0 +1,223 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// WebhookJob is the kind of the jobs that deliver to webhook endpoints; each has the delivery's ID.
+const WebhookJob = "deliver webhook"
+
+// WebhookPayload is what such a job is given.
+type WebhookPayload struct {
+	DeliveryID string `json:"deliveryId"`
+}
+
+// WebhookEndpoint is where an organization has its events sent to.
+type WebhookEndpoint struct {
+	bun.BaseModel `bun:"table:webhook_endpoints,alias:we"`
+
+	ID             string `bun:"id,pk"`
+	OrganizationID string `bun:"organization_id"`
+	URL            string `bun:"url"`
+	// Types are the event types, separated by blanks; "" for all.
+	Types         string     `bun:"event_types"`
+	SecretVersion int        `bun:"secret_version"`
+	RotatedAt     *time.Time `bun:"rotated_at"`
+	// FailingSince is the first failure after which nothing has arrived.
+	FailingSince *time.Time `bun:"failing_since"`
+	DisabledAt   *time.Time `bun:"disabled_at"`
+	CreatedByID  *string    `bun:"created_by_id"`
+	CreatedAt    time.Time  `bun:"created_at"`
+}
+
+// EventTypes are the types that the endpoint is sent; nil for all.
+func (e *WebhookEndpoint) EventTypes() []EventType {
+	var types []EventType
+	for name := range strings.FieldsSeq(e.Types) {
+		types = append(types, EventType(name))
+	}
+	return types
+}
+
+// SetEventTypes is the reverse of EventTypes.
+func (e *WebhookEndpoint) SetEventTypes(types []EventType) {
+	names := make([]string, len(types))
+	for i, name := range types {
+		names[i] = string(name)
+	}
+	e.Types = strings.Join(names, " ")
+}
+
+// DeliveryStatus is how far a delivery to a webhook endpoint has come.
+type DeliveryStatus string
+
+// The statuses of deliveries.
+const (
+	DeliveryPending DeliveryStatus = "PENDING"
+	DeliveryMade    DeliveryStatus = "DELIVERED"
+	DeliveryFailed  DeliveryStatus = "FAILED"
+)
+
+// WebhookDelivery is one message to an endpoint, and how its newest attempt went.
+type WebhookDelivery struct {
+	bun.BaseModel `bun:"table:webhook_deliveries,alias:wd"`
+
+	ID         string `bun:"id,pk"`
+	EndpointID string `bun:"endpoint_id"`
+	// EventID is nil for a test.
+	EventID     *string        `bun:"event_id"`
+	JobID       string         `bun:"job_id"`
+	Status      DeliveryStatus `bun:"status"`
+	Attempts    int            `bun:"attempts"`
+	StatusCode  *int           `bun:"status_code"`
+	Error       *string        `bun:"error"`
+	LatencyMs   *int           `bun:"latency_ms"`
+	AttemptedAt *time.Time     `bun:"attempted_at"`
+	CreatedAt   time.Time      `bun:"created_at"`
+	// NextAttemptAt is the job's, read along; nil when it is done.
+	NextAttemptAt *time.Time `bun:"next_attempt_at,scanonly"`
+}
+
+var deliveryOrder = order{columns: []string{"id"}, descending: true}
+
+// InsertWebhookEndpoint adds an endpoint; the organization's row must be locked.
+func (d *DB) InsertWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
+	if _, err := d.bun.NewInsert().Model(endpoint).Exec(ctx); err != nil {
+		return mapError(err)
+	}
+	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
+}
+
+// UpdateWebhookEndpoint stores all of an endpoint; the organization's row must be locked.
+func (d *DB) UpdateWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
+	if err := mustChange(d.bun.NewUpdate().Model(endpoint).WherePK().Exec(ctx)); err != nil {
+		return err
+	}
+	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
+}
+
+// DeleteWebhookEndpoint removes an endpoint and its deliveries; the organization's row must be locked.
+func (d *DB) DeleteWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
+	if err := mustChange(d.bun.NewDelete().Model(endpoint).WherePK().Exec(ctx)); err != nil {
+		return err
+	}
+	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
+}
+
+// countWebhookEndpoints keeps the number by which InsertEvent knows whether to look for endpoints.
+func (d *DB) countWebhookEndpoints(ctx context.Context, organizationID string) error {
+	enabled := d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).ColumnExpr("count(*)").
+		Where("organization_id = ?", organizationID).Where("disabled_at IS NULL")
+	return mustChange(d.bun.NewUpdate().Model((*Organization)(nil)).Set("webhook_endpoints = (?)", enabled).
+		Where("id = ?", organizationID).Exec(ctx))
+}
+
+// WebhookEndpointByID finds an endpoint, also of an organization that is deleted.
+func (d *DB) WebhookEndpointByID(ctx context.Context, id string) (*WebhookEndpoint, error) {
+	if err := wellFormed(WebhookEndpointPrefix, id); err != nil {
+		return nil, err
+	}
+	return one[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).Where("id = ?", id))
+}
+
+// WebhookEndpointsByID finds endpoints, in the order of ids, nil where there is none.
+func (d *DB) WebhookEndpointsByID(ctx context.Context, ids []string) ([]*WebhookEndpoint, error) {
+	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).Where("id IN (?)", bun.List(ids)))
+	return byKey(ids, endpoints, func(e *WebhookEndpoint) string { return e.ID }), err
+}
+
+// WebhookEndpointsOfOrganizations lists the endpoints of each organization, oldest first.
+func (d *DB) WebhookEndpointsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*WebhookEndpoint, error) {
+	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
+		Where("organization_id IN (?)", bun.List(organizationIDs)).OrderExpr("id"))
+	if err != nil {
+		return nil, err
+	}
+	lists := make([][]*WebhookEndpoint, len(organizationIDs))
+	for i, id := range organizationIDs {
+		lists[i] = []*WebhookEndpoint{}
+		for _, endpoint := range endpoints {
+			if endpoint.OrganizationID == id {
+				lists[i] = append(lists[i], endpoint)
+			}
+		}
+	}
+	return lists, nil
+}
+
+// InsertWebhookDelivery adds a delivery with its job, in the endpoint's lane.
+func (d *DB) InsertWebhookDelivery(ctx context.Context, endpointID string, eventID *string) (*WebhookDelivery, error) {
+	delivery := &WebhookDelivery{
+		ID: NewID(WebhookDeliveryPrefix), EndpointID: endpointID, EventID: eventID, JobID: NewID(JobPrefix),
+		Status: DeliveryPending, CreatedAt: d.Now(),
+	}
+	if _, err := d.bun.NewInsert().Model(delivery).Exec(ctx); err != nil {
+		return nil, mapError(err)
+	}
+	payload, err := json.Marshal(WebhookPayload{delivery.ID})
+	if err != nil {
+		return nil, fmt.Errorf("webhook delivery: %w", err)
+	}
+	return delivery, d.InsertJob(ctx, &Job{
+		ID: delivery.JobID, Kind: WebhookJob, Payload: string(payload), Lane: &endpointID, RunAt: d.Now(), CreatedAt: d.Now(),
+	})
+}
+
+// deliver adds the deliveries of an event to all endpoints that want it.
+func (d *DB) deliver(ctx context.Context, event *Event) error {
+	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
+		Where("organization_id = ?", event.OrganizationID).Where("disabled_at IS NULL").OrderExpr("id"))
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range endpoints {
+		if types := endpoint.EventTypes(); len(types) > 0 && !slices.Contains(types, event.Type) {
+			continue
+		}
+		if _, err := d.InsertWebhookDelivery(ctx, endpoint.ID, &event.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WebhookDeliveryByID finds a delivery.
+func (d *DB) WebhookDeliveryByID(ctx context.Context, id string) (*WebhookDelivery, error) {
+	return one[WebhookDelivery](ctx, d.bun.NewSelect().Model((*WebhookDelivery)(nil)).Where("id = ?", id))
+}
+
+// UpdateWebhookDelivery stores how an attempt went.
+func (d *DB) UpdateWebhookDelivery(ctx context.Context, delivery *WebhookDelivery) error {
+	_, err := d.bun.NewUpdate().Model(delivery).
+		Column("status", "attempts", "status_code", "error", "latency_ms", "attempted_at").WherePK().Exec(ctx)
+	return mapError(err)
+}
+
+// SetWebhookFailing notes since when nothing arrives at an endpoint, nil when something does.
+func (d *DB) SetWebhookFailing(ctx context.Context, endpointID string, since *time.Time) error {
+	_, err := d.bun.NewUpdate().Model((*WebhookEndpoint)(nil)).Set("failing_since = ?", since).Where("id = ?", endpointID).Exec(ctx)
+	return mapError(err)
+}
+
+// WebhookDeliveriesOf lists the newest deliveries of each endpoint, newest first, with the time of the
+// next attempt.
+func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limit int) ([]*Rows[WebhookDelivery], error) {
+	list := func(endpointID string) *bun.SelectQuery {
+		return d.bun.NewSelect().Model((*WebhookDelivery)(nil)).ColumnExpr("wd.*").
+			ColumnExpr("(SELECT j.run_at FROM jobs AS j WHERE j.id = wd.job_id) AS next_attempt_at").Where("endpoint_id = ?", endpointID)
+	}
+	return readPages(ctx, d, endpointIDs, Page{Limit: limit}, deliveryOrder, list, func(w *WebhookDelivery) string { return w.EndpointID })
+}
+
+// DeleteWebhookDeliveries forgets the deliveries that were begun before a time.
+func (d *DB) DeleteWebhookDeliveries(ctx context.Context, before time.Time) error {
+	_, err := d.bun.NewDelete().Model((*WebhookDelivery)(nil)).Where("created_at < ?", before).Exec(ctx)
+	return mapError(err)
+}

@@ -1,0 +1,239 @@
+package resolvers_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tidwall/gjson"
+	gql "github.com/vektah/gqlparser/v2/ast"
+
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/fault"
+	"studio/job"
+	"studio/mail"
+)
+
+// keyed sends an operation with an Idempotency-Key.
+func (p *person) keyed(key, query string, variables vars) *answer {
+	p.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return p.post(http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {key}}, string(body))
+}
+
+// organizations is how many a person has.
+func (p *person) organizations() int64 {
+	p.Helper()
+	return p.do(countOrganizations, nil).get("viewer.organizations.totalCount").Int()
+}
+
+const createsWithNewSubdomain = `mutation($first: String!, $second: String!) {
+	first: createOrganization(input: { name: "First", subdomain: $first }) { organization { id } }
+	second: createOrganization(input: { name: "Second", subdomain: $second }) { organization { id } }
+}`
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	t.Run("SameAnswer", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada, bob := s.signUp("ada"), s.signUp("bob")
+			input := vars{"name": "Acme", "subdomain": "acme"}
+			first := ada.keyed("key", createOrganization, input)
+			first.str("createOrganization.organization.id")
+			if again := ada.keyed("key", createOrganization, input); again.body != first.body {
+				s.Errorf("first %s\nthen %s", first.body, again.body)
+			}
+			// The same user, signed in a second time.
+			again := &person{studio: s, token: s.nobody().do(`mutation($email: String!, $password: String!) {
+				signIn(input: { email: $email, password: $password }) { token }
+			}`, vars{"email": ada.email, "password": password}).str("signIn.token")}
+			if got := again.keyed("key", createOrganization, input).body; got != first.body {
+				s.Errorf("first %s\nthen in another session %s", first.body, got)
+			}
+			// Keys are each caller's own, and another key is another request.
+			bob.keyed("key", createOrganization, input).check(fault.SubdomainTaken, "input.subdomain")
+			ada.keyed("other", createOrganization, input).check(fault.SubdomainTaken, "input.subdomain")
+			if got := ada.organizations(); got != 2 {
+				s.Errorf("there are %d organizations", got)
+			}
+		})
+	})
+	t.Run("Nobody", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			for range 2 {
+				s.nobody().keyed("key", requestReset, vars{"email": ada.email}).want("requestPasswordReset.requested", `true`)
+			}
+			s.mailedToken(ada.email, "/reset-password/")
+			if got := len(s.mails(ada.email)); got > 2 { // with the one that verifies the address
+				s.Errorf("%d mails were sent", got)
+			}
+		})
+	})
+	t.Run("AnotherRequest", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme"}).str("createOrganization.organization.id")
+			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme2"}).check(fault.BadRequest, "")
+			ada.keyed("key", strings.ReplaceAll(createOrganization, "name subdomain", "name"), vars{"name": "Acme", "subdomain": "acme"}).check(fault.BadRequest, "")
+			if got := ada.organizations(); got != 2 {
+				s.Errorf("there are %d organizations", got)
+			}
+		})
+	})
+	t.Run("Malformed", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			for _, key := range []string{"", long(256), "schlüssel", "a\tb"} {
+				ada.keyed(key, createOrganization, vars{"name": "Acme", "subdomain": "acme"}).check(fault.BadRequest, "")
+			}
+			body := `{"query":"mutation { updateProfile(input: { firstName: \"Eve\" }) { user { firstName } } }"}`
+			ada.post(http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a", "b"}}, body).check(fault.BadRequest, "")
+			ada.post(http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a"}}, "["+body+"]").check(fault.BadRequest, "")
+			ada.keyed(long(255), countOrganizations, nil).want("viewer.organizations.totalCount", `1`)
+			ada.do(`{ viewer { user { firstName } } }`, nil).want("viewer.user.firstName", `"ada"`)
+		})
+	})
+	t.Run("Refusal", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada, bob := s.signUp("ada"), s.signUp("bob")
+			taken := bob.create("Acme", "acme")
+			input := vars{"org": taken, "name": "Mine"}
+			// What was refused changed nothing, and is tried anew.
+			ada.keyed("key", updateOrganization, input).check(fault.NotFound, "input.organizationId")
+			bob.joinAsOwner(taken, ada)
+			ada.keyed("key", updateOrganization, input).want("updateOrganization.organization.name", `"Mine"`)
+		})
+	})
+	t.Run("HalfRefused", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			first := ada.keyed("key", createsWithNewSubdomain, vars{"first": "acme", "second": "acme"})
+			first.check(fault.SubdomainTaken, "input.subdomain")
+			if again := ada.keyed("key", createsWithNewSubdomain, vars{"first": "acme", "second": "acme"}); again.body != first.body {
+				s.Errorf("first %s\nthen %s", first.body, again.body)
+			}
+		})
+	})
+	t.Run("PayloadFails", func(t *testing.T) {
+		on(t, func(s *studio) {
+			// The change succeeds, and its payload holds what only an owner may see.
+			ada, bob := s.signUp("ada"), s.verified("bob")
+			accept := `mutation($id: ID!) { acceptInvitation(input: { organizationUserId: $id }) { organizationUser { organization { users { totalCount } } } } }`
+			input := vars{"id": ada.invite(ada.home(), bob.email)}
+			first := bob.keyed("key", accept, input)
+			first.check(fault.Forbidden, "")
+			first.want("acceptInvitation.organizationUser.organization.users", `null`)
+			if again := bob.keyed("key", accept, input); again.body != first.body {
+				s.Errorf("first %s\nthen %s", first.body, again.body)
+			}
+		})
+	})
+	t.Run("Concurrent", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			clock := &clock{}
+			replicas := []*studio{start(t, open, clock), start(t, open, clock)}
+			ada := replicas[0].signUp("ada")
+			const times = 50
+			var bodies [times]string
+			var running sync.WaitGroup
+			for i := range times {
+				sender := &person{studio: replicas[i%2], token: ada.token}
+				running.Go(func() {
+					bodies[i] = sender.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme"}).body
+				})
+			}
+			running.Wait()
+			for _, body := range bodies {
+				if body != bodies[0] || !gjson.Get(body, "data.createOrganization.organization.id").Exists() {
+					t.Errorf("%s\nand %s", bodies[0], body)
+				}
+			}
+			if got := ada.organizations(); got != 2 {
+				t.Errorf("there are %d organizations", got)
+			}
+		})
+	})
+	t.Run("CutOff", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			var dying atomic.Bool
+			s := start(t, func(options ...db.Option) *db.DB {
+				return open(append(options, db.WithStatementHook(func(query string) {
+					if dying.Load() && strings.Contains(query, `UPDATE "idempotency_keys"`) {
+						panic("the process ends after the change, and before its answer is kept")
+					}
+				}))...)
+			}, &clock{frozen: time.Now()})
+			ada := s.signUp("ada")
+			input := vars{"name": "Acme", "subdomain": "acme"}
+			dying.Store(true)
+			ada.keyed("key", createOrganization, input)
+			dying.Store(false)
+			s.clock.advance(time.Hour)
+			ada.keyed("key", createOrganization, input).check(fault.Conflict, "")
+			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme2"}).check(fault.BadRequest, "")
+			if got := ada.organizations(); got != 2 {
+				t.Errorf("there are %d organizations", got)
+			}
+		})
+	})
+	t.Run("Swept", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			rename := `mutation($name: String!) { updateProfile(input: { firstName: $name }) { user { firstName } } }`
+			ada.keyed("key", rename, vars{"name": "Ada"})
+			sweep := func() {
+				if err := s.edge(job.NewQueue(s.db, mail.ErrPermanent), nil, 0).Sweep(s.Context()); err != nil {
+					s.Fatal(err)
+				}
+			}
+			s.clock.advance(24*time.Hour - time.Minute)
+			sweep()
+			ada.keyed("key", rename, vars{"name": "Eve"}).check(fault.BadRequest, "")
+			s.clock.advance(2 * time.Minute)
+			sweep()
+			ada.keyed("key", rename, vars{"name": "Eve"}).want("updateProfile.user.firstName", `"Eve"`)
+		})
+	})
+	t.Run("Secrets", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			ada.keyed("key", `mutation { createApiToken(input: { name: "x" }) { apiToken { id } } }`, nil).check(fault.BadRequest, "")
+			ada.keyed("key", `mutation { ...f } fragment f on Mutation { t: createApiToken(input: { name: "x" }) { token } }`, nil).check(fault.BadRequest, "")
+			ada.keyed("key", `mutation { startCardSetup(input: { organizationId: "x" }) { clientSecret } }`, nil).check(fault.BadRequest, "")
+			ada.do(`{ viewer { apiTokens { id } } }`, nil).want("viewer.apiTokens", `[]`)
+			// Nothing that the table holds tells a key, a request or a token.
+			ada.keyed("topsecretkey", `mutation { updateProfile(input: { firstName: "Request" }) { user { id } } }`, nil)
+			kept := fmt.Sprint(s.statements.take())
+			for _, text := range []string{"topsecretkey", "mutation {"} {
+				if strings.Contains(kept, text) {
+					s.Errorf("%s was sent to the database", text)
+				}
+			}
+		})
+	})
+}
+
+// TestSecretsAreMarked is about what is added later: whatever is called a password, a token or a secret
+// is marked, but for the tokens of links, of which only requests hold any.
+func TestSecretsAreMarked(t *testing.T) {
+	t.Parallel()
+	for _, definition := range schema().Types {
+		for _, field := range definition.Fields {
+			name := strings.ToLower(field.Name)
+			secret := strings.Contains(name, "password") || strings.HasSuffix(name, "secret") || definition.Kind == gql.Object && name == "token"
+			if kind := schema().Types[field.Type.Name()]; secret && kind.Kind == gql.Scalar && !has(field.Directives, "secret") {
+				t.Errorf("%s.%s is not marked @secret", definition.Name, field.Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package webhook
+
+// Delivering: one job, one attempt.
+
+import (
+	"bytes"
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"code.dny.dev/ssrf"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"studio/db"
+	"studio/event"
+)
+
+const (
+	// maxAttempts, with the queue's backoff, gives up after about a day.
+	maxAttempts = 17
+	// maxFailing is how long nothing may arrive until an endpoint is disabled.
+	maxFailing = 5 * 24 * time.Hour
+)
+
+// message is the body of a call, as Standard Webhooks has it.
+type message struct {
+	Type      string    `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+	Data      any       `json:"data"`
+}
+
+type eventData struct {
+	ID             string  `json:"id"`
+	Cursor         string  `json:"cursor"`
+	OrganizationID string  `json:"organizationId"`
+	ActorID        *string `json:"actorId"`
+	SubjectID      string  `json:"subjectId"`
+	Summary        string  `json:"summary"`
+}
+
+// testType is the type of messages that tell of nothing.
+const testType = "TEST"
+
+// deliver makes an attempt. The error means that there is to be another.
+func (w *Webhooks) deliver(ctx context.Context, _ string, payload []byte) error {
+	var p db.WebhookPayload
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return err
+	}
+	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil // with its endpoint, or it is too old
+	}
+	if err != nil || delivery.Status == db.DeliveryMade {
+		return err
+	}
+	endpoint, err := w.db.WebhookEndpointByID(ctx, delivery.EndpointID)
+	if err != nil {
+		return err
+	}
+	if endpoint.DisabledAt != nil {
+		delivery.Status = db.DeliveryFailed
+		return w.db.UpdateWebhookDelivery(ctx, delivery)
+	}
+	id, body, err := w.message(ctx, delivery)
+	if err != nil {
+		return err
+	}
+
+	now, begun := w.db.Now(), time.Now()
+	status, callErr := w.call(ctx, endpoint, id, body)
+	latency := int(time.Since(begun).Milliseconds())
+	delivery.Attempts++
+	delivery.AttemptedAt, delivery.LatencyMs, delivery.StatusCode, delivery.Error = &now, &latency, nil, nil
+	if status != 0 {
+		delivery.StatusCode = &status
+	}
+	if callErr == nil {
+		delivery.Status = db.DeliveryMade
+		if endpoint.FailingSince != nil {
+			if err := w.db.SetWebhookFailing(ctx, endpoint.ID, nil); err != nil {
+				return err
+			}
+		}
+		return w.db.UpdateWebhookDelivery(ctx, delivery)
+	}
+
+	text := callErr.Error()
+	delivery.Error = &text
+	if err := w.noteFailure(ctx, endpoint, status == http.StatusGone); err != nil {
+		return err
+	}
+	if delivery.Attempts >= maxAttempts || endpoint.DisabledAt != nil {
+		delivery.Status, callErr = db.DeliveryFailed, nil // it is over, and the job too
+	}
+	return errors.Join(callErr, w.db.UpdateWebhookDelivery(ctx, delivery))
+}
+
+// noteFailure disables an endpoint at which nothing arrives for days, or that says that it is gone.
+func (w *Webhooks) noteFailure(ctx context.Context, endpoint *db.WebhookEndpoint, gone bool) error {
+	now := w.db.Now()
+	if endpoint.FailingSince == nil {
+		endpoint.FailingSince = &now
+		if err := w.db.SetWebhookFailing(ctx, endpoint.ID, &now); err != nil {
+			return err
+		}
+	}
+	if !gone && now.Sub(*endpoint.FailingSince) < maxFailing {
+		return nil
+	}
+	return w.db.InTx(ctx, func(tx *db.DB) error {
+		if _, err := tx.LockOrganization(ctx, endpoint.OrganizationID); err != nil {
+			if errors.Is(err, db.ErrNotFound) { // deleted, which ends its endpoints
+				return nil
+			}
+			return err
+		}
+		locked, err := tx.WebhookEndpointByID(ctx, endpoint.ID)
+		if errors.Is(err, db.ErrNotFound) || err == nil && locked.DisabledAt != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		locked.DisabledAt, endpoint.DisabledAt = &now, &now
+		if err := tx.UpdateWebhookEndpoint(ctx, locked); err != nil {
+			return err
+		}
+		summary := fmt.Sprintf("The webhook endpoint at %s was disabled, as nothing arrives there.", host(endpoint))
+		return event.Record(ctx, tx, endpoint.OrganizationID, db.WebhookEndpointUpdated, nil, endpoint.ID, summary)
+	})
+}
+
+// message is what is delivered, and the ID by which a receiver knows it when it comes again.
+func (w *Webhooks) message(ctx context.Context, delivery *db.WebhookDelivery) (id string, body []byte, err error) {
+	if delivery.EventID == nil {
+		body, err = json.Marshal(message{testType, delivery.CreatedAt, struct{}{}})
+		return delivery.ID, body, err
+	}
+	e, err := w.db.EventByID(ctx, *delivery.EventID)
+	if err != nil {
+		return "", nil, err
+	}
+	body, err = json.Marshal(message{string(e.Type), e.CreatedAt, eventData{
+		ID: e.ID, Cursor: event.Cursor(e), OrganizationID: e.OrganizationID, ActorID: e.ActorID, SubjectID: e.SubjectID, Summary: e.Summary,
+	}})
+	return e.ID, body, err
+}
+
+// call sends a message. The status is 0 when no answer came; the error is for the owners.
+func (w *Webhooks) call(ctx context.Context, endpoint *db.WebhookEndpoint, id string, body []byte) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.URL, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	if err := w.guard.permits(request.URL); err != nil { // the setting may have changed
+		return 0, errors.New(err.Error()) // a fault would end the job
+	}
+	now := w.db.Now()
+	signature, err := w.sign(endpoint, id, now, body)
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "Studio-Webhooks")
+	request.Header.Set(standardwebhooks.HeaderWebhookID, id)
+	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	response, err := w.client.Do(request)
+	var timeout net.Error
+	switch {
+	case err == nil:
+		_ = response.Body.Close()
+	case errors.Is(err, ssrf.ErrProhibitedIP):
+		return 0, errors.New("the address is not on the public internet")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return 0, fmt.Errorf("no answer within %s", callTimeout)
+	default:
+		return 0, errors.New("no answer came, or none that is HTTP")
+	}
+	switch {
+	case response.StatusCode >= 300 && response.StatusCode < 400:
+		return response.StatusCode, errors.New("the endpoint redirects elsewhere, which is not followed")
+	case response.StatusCode < 200 || response.StatusCode > 299:
+		return response.StatusCode, errors.New("the endpoint refused the message")
+	}
+	return response.StatusCode, nil
+}
+
+// sign signs a message, for a day after a rotation with both secrets.
+func (w *Webhooks) sign(endpoint *db.WebhookEndpoint, id string, at time.Time, body []byte) (string, error) {
+	if len(w.key) == 0 {
+		return "", errors.New("the server has no key to sign with")
+	}
+	versions := []int{endpoint.SecretVersion}
+	if endpoint.RotatedAt != nil && at.Before(endpoint.RotatedAt.Add(oldSecretLifetime)) {
+		versions = append(versions, endpoint.SecretVersion-1)
+	}
+	var signatures []string
+	for _, version := range versions {
+		signer, err := standardwebhooks.NewWebhook(w.secret(endpoint.ID, version))
+		if err != nil {
+			return "", err
+		}
+		signature, err := signer.Sign(id, at, body)
+		if err != nil {
+			return "", err
+		}
+		signatures = append(signatures, signature)
+	}
+	return strings.Join(signatures, " "), nil
+}
+
+// secret derives an endpoint's secret, so that it need not be kept.
+func (w *Webhooks) secret(endpointID string, version int) string {
+	secret, err := hkdf.Key(sha256.New, w.key, nil, fmt.Sprintf("webhook secret %d of %s", version, endpointID), 32)
+	if err != nil {
+		panic(err) // the length is one that SHA-256 yields
+	}
+	return "whsec_" + base64.StdEncoding.EncodeToString(secret)
+}

@@ -1,0 +1,241 @@
+// Package webhook sends what happens in an organization to endpoints that its owners name, signed as
+// the Standard Webhooks specification says.
+//
+// A delivery and its job are written in the transaction of the event, by db.InsertEvent. Jobs of one
+// endpoint run one at a time, in a queue of their own, so that an endpoint that hangs keeps neither
+// mails nor bills waiting. One that failed is tried again later, and those after it go on.
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"studio/db"
+	"studio/event"
+	"studio/fault"
+	"studio/job"
+	"studio/organization"
+)
+
+const (
+	// MaxEndpoints is how many an organization may have.
+	MaxEndpoints = 10
+	maxURL       = 2_000
+	// retention is how long deliveries are kept.
+	retention = 30 * 24 * time.Hour
+	// oldSecretLifetime is how long messages are also signed with the secret before a rotation.
+	oldSecretLifetime = 24 * time.Hour
+)
+
+// Webhooks applies the rules and delivers.
+type Webhooks struct {
+	db     *db.DB
+	queue  *job.Queue
+	key    []byte
+	guard  guard
+	client *http.Client
+}
+
+// New makes the rules work on a database. Secrets are derived from the key, without which there can be
+// no endpoints. The networks may be called although they are not public, and without TLS.
+func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
+	w := &Webhooks{db: database, queue: job.NewQueue(database, errNever), key: key, guard: newGuard(networks)}
+	w.client = newClient(w.guard)
+	w.queue.Handle(db.WebhookJob, job.Handler{Do: w.deliver})
+	return w
+}
+
+// errNever is no error of a delivery: an endpoint may always come to itself.
+var errNever = errors.New("will never arrive")
+
+// Run delivers until ctx is done.
+func (w *Webhooks) Run(ctx context.Context) {
+	w.db.Listen(ctx, func(string) { w.queue.Wake() })
+	w.queue.Run(ctx)
+}
+
+// Sweep forgets old deliveries.
+func (w *Webhooks) Sweep(ctx context.Context) error {
+	return w.db.DeleteWebhookDeliveries(ctx, w.db.Now().Add(-retention))
+}
+
+var noEndpoint = fault.ErrNoWebhookEndpoint.On("webhookEndpointId")
+
+// Create adds an endpoint for events of some types, of all when there are none, and returns its secret.
+func (w *Webhooks) Create(ctx context.Context, actor *db.User, organizationID, address string, types []db.EventType) (*db.WebhookEndpoint, string, error) {
+	if len(w.key) == 0 {
+		return nil, "", fault.New(fault.Unavailable, "This server has no STUDIO_WEBHOOK_KEY, without which it can sign nothing. Ask those who run it to set it.")
+	}
+	address, err := w.checkURL(address)
+	if err != nil {
+		return nil, "", err
+	}
+	created := &db.WebhookEndpoint{
+		ID: db.NewID(db.WebhookEndpointPrefix), OrganizationID: organizationID, URL: address, SecretVersion: 1,
+		CreatedByID: &actor.ID, CreatedAt: w.db.Now(),
+	}
+	created.SetEventTypes(sorted(types))
+	err = w.db.InTx(ctx, func(tx *db.DB) error {
+		missing := fault.ErrNoOrganization.On("organizationId")
+		if _, err := organization.LockAsOwner(ctx, tx, actor, organizationID, missing); err != nil {
+			return err
+		}
+		existing, err := tx.WebhookEndpointsOfOrganizations(ctx, []string{organizationID})
+		if err != nil {
+			return err
+		}
+		if len(existing[0]) >= MaxEndpoints {
+			return fault.Invalid("organizationId", "An organization has at most %d webhook endpoints. Delete one first.", MaxEndpoints)
+		}
+		if err := tx.InsertWebhookEndpoint(ctx, created); err != nil {
+			return err
+		}
+		return record(ctx, tx, db.WebhookEndpointCreated, actor, created, "added")
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return created, w.secret(created.ID, created.SecretVersion), nil
+}
+
+// Change is what to change about an endpoint; nil stays.
+type Change struct {
+	URL        *string
+	EventTypes *[]db.EventType
+	Enabled    *bool
+}
+
+// Update changes an endpoint. Enabling one forgets its failures.
+func (w *Webhooks) Update(ctx context.Context, actor *db.User, id string, change Change) (*db.WebhookEndpoint, error) {
+	if change.URL != nil {
+		address, err := w.checkURL(*change.URL)
+		if err != nil {
+			return nil, err
+		}
+		change.URL = &address
+	}
+	return w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+		if change.URL != nil {
+			endpoint.URL = *change.URL
+		}
+		if change.EventTypes != nil {
+			endpoint.SetEventTypes(sorted(*change.EventTypes))
+		}
+		if change.Enabled != nil {
+			endpoint.FailingSince, endpoint.DisabledAt = nil, nil
+			if now := tx.Now(); !*change.Enabled {
+				endpoint.DisabledAt = &now
+			}
+		}
+		if err := tx.UpdateWebhookEndpoint(ctx, endpoint); err != nil {
+			return err
+		}
+		return record(ctx, tx, db.WebhookEndpointUpdated, actor, endpoint, "changed")
+	})
+}
+
+// Rotate gives an endpoint a new secret. For a day, messages are signed with the old one as well.
+func (w *Webhooks) Rotate(ctx context.Context, actor *db.User, id string) (*db.WebhookEndpoint, string, error) {
+	rotated, err := w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+		now := tx.Now()
+		endpoint.SecretVersion, endpoint.RotatedAt = endpoint.SecretVersion+1, &now
+		if err := tx.UpdateWebhookEndpoint(ctx, endpoint); err != nil {
+			return err
+		}
+		return record(ctx, tx, db.WebhookEndpointUpdated, actor, endpoint, "rotated the secret of")
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return rotated, w.secret(rotated.ID, rotated.SecretVersion), nil
+}
+
+// Delete removes an endpoint; what was on its way to it is not sent any more.
+func (w *Webhooks) Delete(ctx context.Context, actor *db.User, id string) error {
+	_, err := w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+		if err := tx.DeleteWebhookEndpoint(ctx, endpoint); err != nil {
+			return err
+		}
+		return record(ctx, tx, db.WebhookEndpointDeleted, actor, endpoint, "deleted")
+	})
+	return err
+}
+
+// Test sends an endpoint a message that tells of nothing.
+func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (delivery *db.WebhookDelivery, err error) {
+	_, err = w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+		if endpoint.DisabledAt != nil {
+			return fault.Invalid("webhookEndpointId", "This endpoint is disabled. Enable it first.")
+		}
+		delivery, err = tx.InsertWebhookDelivery(ctx, endpoint.ID, nil)
+		tx.AfterCommit(w.queue.Wake)
+		return err
+	})
+	return delivery, err
+}
+
+// change does something to an endpoint under the lock on its organization.
+func (w *Webhooks) change(
+	ctx context.Context, actor *db.User, id string, do func(tx *db.DB, endpoint *db.WebhookEndpoint) error,
+) (endpoint *db.WebhookEndpoint, err error) {
+	err = w.db.InTx(ctx, func(tx *db.DB) error {
+		if endpoint, err = tx.WebhookEndpointByID(ctx, id); err != nil {
+			return orMissing(err)
+		}
+		if _, err := organization.LockAsOwner(ctx, tx, actor, endpoint.OrganizationID, noEndpoint); err != nil {
+			return err
+		}
+		if endpoint, err = tx.WebhookEndpointByID(ctx, id); err != nil { // as it is under the lock
+			return orMissing(err)
+		}
+		return do(tx, endpoint)
+	})
+	return endpoint, err
+}
+
+func orMissing(err error) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return noEndpoint
+	}
+	return err
+}
+
+func record(ctx context.Context, tx *db.DB, kind db.EventType, actor *db.User, endpoint *db.WebhookEndpoint, did string) error {
+	summary := fmt.Sprintf("%s %s the webhook endpoint at %s.", actor.Name(), did, host(endpoint))
+	return event.Record(ctx, tx, endpoint.OrganizationID, kind, actor, endpoint.ID, summary)
+}
+
+// host is what may be told of an endpoint: its path may hold what only the receiver should know.
+func host(endpoint *db.WebhookEndpoint) string {
+	parsed, err := url.Parse(endpoint.URL)
+	if err != nil {
+		return "?"
+	}
+	return parsed.Host
+}
+
+func sorted(types []db.EventType) []db.EventType {
+	return slices.Compact(slices.Sorted(slices.Values(types)))
+}
+
+// checkURL accepts what may be called, as far as that can be told without looking the name up; that is
+// done again for each call.
+func (w *Webhooks) checkURL(address string) (string, error) {
+	parsed, err := url.Parse(strings.TrimSpace(address))
+	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
+	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || len(address) > maxURL ||
+		strings.ContainsFunc(parsed.String(), unprintable) {
+		return "", fault.Invalid("url", "Enter a URL such as https://example.com/studio, of at most %d characters and without a login.", maxURL)
+	}
+	if err := w.guard.permits(parsed); err != nil {
+		return "", err
+	}
+	return parsed.String(), nil
+}
