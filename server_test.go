@@ -729,22 +729,23 @@ func TestMigrate(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			settings := []string{"STUDIO_DATABASE_URL=" + database(t)}
-			const none, all, first = "pending pending", "applied applied", "applied pending"
-			for _, step := range []struct{ command, states string }{
-				{"", none}, {"up", all}, {"up", all}, {"down", first}, {"", first}, {"up", all}, {"down", first}, {"down", none}, {"up", all},
-			} {
+			changes := strings.Count(mustRun(t, settings, "migrate", "status"), "\n")
+			for _, step := range []struct {
+				command string
+				applied int
+			}{{"", 0}, {"up", changes}, {"up", changes}, {"down", changes - 1}, {"", changes - 1}, {"up", changes}, {"down", changes - 1}, {"down", changes - 2}} {
 				if step.command != "" {
 					mustRun(t, settings, "migrate", step.command)
 				}
 				told := mustRun(t, settings, "migrate", "status")
-				var states []string
 				for i, line := range strings.Split(strings.TrimSpace(told), "\n") {
-					if words := strings.Fields(line); len(words) == 3 && words[0] == fmt.Sprintf("%05d", i+1) && strings.HasSuffix(words[2], ".sql") {
-						states = append(states, words[1])
+					state := "pending"
+					if i < step.applied {
+						state = "applied"
 					}
-				}
-				if got := strings.Join(states, " "); got != step.states {
-					t.Errorf("after %q the status is %q, want %s", step.command, told, step.states)
+					if words := strings.Fields(line); len(words) != 3 || words[0] != fmt.Sprintf("%05d", i+1) || words[1] != state || !strings.HasSuffix(words[2], ".sql") {
+						t.Errorf("after %q the status is %q, want %d applied", step.command, told, step.applied)
+					}
 				}
 			}
 		})

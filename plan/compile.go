@@ -133,7 +133,7 @@ func constant(json string) field {
 }
 
 // cursor writes the row's cursor in its list.
-func cursor(c *compiler, s *source, to *program, _ graphql.CollectedField) {
+func cursor(_ *compiler, s *source, to *program, _ graphql.CollectedField) {
 	s.keepKey()
 	to.add(step{kind: cursorStep})
 }

@@ -4,8 +4,8 @@
 // PostgreSQL, or two where organizations must be found first.
 //
 // A plan gives nothing but the plain answer. Whatever else there may be to say, such as an error, a
-// later page, or a credential whose use is to be noted, is left to gqlgen's executor, which runs the
-// query as if there had been no plan.
+// later page or a null that an error explains, is left to gqlgen's executor, which runs the query as
+// if there had been no plan.
 package plan
 
 import (

@@ -193,7 +193,8 @@ func (o *organization) instance(i int) *db.Instance {
 		storage = storagePlans[1]
 	}
 	made.Type, made.Interval, made.ComputePlanID, made.ComputeAmount = db.Cloud, plan.Interval, plan.ID, plan.Amount
-	made.RegionID, made.StorageGB, made.StorageAmount = &pick(o.maker, regions).ID, &storage.SizeGB, storage.Amount
+	region, size := pick(o.maker, regions).ID, storage.SizeGB // Bun writes to what it inserts
+	made.RegionID, made.StorageGB, made.StorageAmount = &region, &size, storage.Amount
 	made.URL = fmt.Sprintf("https://%s-%s.harperdbcloud.com", name, o.Subdomain)
 	return made
 }
