@@ -241,18 +241,27 @@ func (l *List) KeyColumns() []string { return l.order.of(l.alias).columns }
 // OrganizationNumber is the column of lists that tells which organization a row belongs to, from 1.
 const OrganizationNumber = "p.n"
 
-// SelectList reads columns of the list of each of several organizations. It takes their IDs, and how
+// SelectLists reads columns of the list of each of several organizations. It takes their IDs, and how
 // many rows of each list, nil for all.
+func SelectLists(list *List, columns []string) string {
+	return list.sql(columns, "unnest($1::text[]) WITH ORDINALITY AS p (id, n)", "p.id", "p.n, ")
+}
+
+// SelectList is SelectLists for one organization, whose ID it takes: PostgreSQL has less to do.
 func SelectList(list *List, columns []string) string {
-	statement := "SELECT " + strings.Join(columns, ", ") + " FROM unnest($1::text[]) WITH ORDINALITY AS p (id, n)" +
-		" CROSS JOIN LATERAL (SELECT * FROM " + list.table + " WHERE organization_id = p.id" + list.where +
-		" ORDER BY " + list.order.text() + " LIMIT $2) AS " + list.alias
-	for _, join := range list.joins {
+	return list.sql(columns, "(SELECT 1::bigint AS n) AS p", "$1", "")
+}
+
+func (l *List) sql(columns []string, parents, id, parentOrder string) string {
+	statement := "SELECT " + strings.Join(columns, ", ") + " FROM " + parents +
+		" CROSS JOIN LATERAL (SELECT * FROM " + l.table + " WHERE organization_id = " + id + l.where +
+		" ORDER BY " + l.order.text() + " LIMIT $2) AS " + l.alias
+	for _, join := range l.joins {
 		if uses(columns, join.alias) {
 			statement += " LEFT JOIN " + join.table + " AS " + join.alias + " ON " + join.on
 		}
 	}
-	return statement + " ORDER BY p.n, " + list.order.of(list.alias).text()
+	return statement + " ORDER BY " + parentOrder + l.order.of(l.alias).text()
 }
 
 // uses reports whether any column is one of the alias.

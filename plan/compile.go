@@ -244,7 +244,10 @@ func (c *compiler) under(s, listed *source) {
 		if listed.isOrganization {
 			return db.SelectOrganizationsOfViewer(v.byAPIToken, listed.columns, v.order)
 		}
-		return db.SelectList(listed.list, listed.columns)
+		if s == c.plan.root {
+			return db.SelectList(listed.list, listed.columns)
+		}
+		return db.SelectLists(listed.list, listed.columns)
 	})
 }
 

@@ -174,8 +174,12 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 			shown = r.pages[list.page].limit
 			limit = shown + list.probe()
 		}
+		which := any(ids)
+		if organizations == r.plan.root {
+			which = ids[0]
+		}
 		to = append(to, db.Read{
-			SQL: list.texts[variant{}], Arguments: []any{ids, limit},
+			SQL: list.texts[variant{}], Arguments: []any{which, limit},
 			Row: func(row db.Row) { r.enter(list, row, int(row.Int(organizationNumber))-1, shown) },
 		})
 	}

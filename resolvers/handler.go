@@ -56,7 +56,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](persistedCache)})
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
-	exec.Use(extension.FixedComplexityLimit(maxComplexity))
+	exec.Use(newCost())
 	if options.Traced {
 		exec.AroundOperations(traceOperation)
 		exec.AroundRootFields(traceRootField)

@@ -4,8 +4,11 @@ package resolvers
 
 import (
 	"context"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -115,6 +118,35 @@ func (m measure) selections(set ast.SelectionSet) extent {
 		}
 	}
 	return total
+}
+
+// cost limits the complexity, and remembers operations that it has worked it out for, where no
+// variable can change it.
+type cost struct {
+	*extension.ComplexityLimit
+	known *lru.Cache[*ast.OperationDefinition, *gqlerror.Error]
+}
+
+func newCost() cost {
+	known, err := lru.New[*ast.OperationDefinition, *gqlerror.Error](documentCache)
+	if err != nil {
+		panic(err) // only for a capacity that is not positive
+	}
+	return cost{extension.FixedComplexityLimit(maxComplexity), known}
+}
+
+func (c cost) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	if refusal, known := c.known.Get(operation.Operation); known {
+		return refusal
+	}
+	refusal := c.ComplexityLimit.MutateOperationContext(ctx, operation)
+	fixed := !slices.ContainsFunc(operation.Operation.VariableDefinitions, func(variable *ast.VariableDefinition) bool {
+		return variable.Type.NamedType != "ID" && variable.Type.NamedType != "String" // lengths are numbers, or those of lists
+	})
+	if fixed {
+		c.known.Add(operation.Operation, refusal)
+	}
+	return refusal
 }
 
 // complexity tells how much lists cost: each entry costs what is selected of it.

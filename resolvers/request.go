@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -94,7 +95,13 @@ func (r *Resolvers) admit(
 // clientAddress is the IP address of the client. A proxy's word for it counts only when the proxy
 // is trusted: anybody can send the header.
 func clientAddress(r *http.Request, trusted []net.IPNet) string {
-	remote := realclientip.RemoteAddrStrategy{}.ClientIP(nil, r.RemoteAddr)
+	var remote string
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		remote = peer.Addr().Unmap().WithZone("").String()
+	}
+	if len(trusted) == 0 {
+		return remote
+	}
 	isProxy := slices.ContainsFunc(trusted, func(network net.IPNet) bool { return network.Contains(net.ParseIP(remote)) })
 	if !isProxy {
 		return remote

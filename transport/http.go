@@ -183,6 +183,7 @@ func (h *Handler) respond(w http.ResponseWriter, mediaType string, status int, b
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.WriteTimeout))
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // or a longer one is sent in chunks
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
