@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	// workers is how many jobs run at once in a process.
+	// workers is how many jobs of one kind run at once in a process. Each kind has its own, so that a
+	// mail server that does not answer holds up mails alone.
 	workers = 4
 	// lease is how long a claimed job stays with a process that is gone. One that lives prolongs it.
 	lease = 15 * time.Second
@@ -141,34 +142,40 @@ func (q *Queue) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	kinds := slices.Collect(maps.Keys(q.handlers)) // others are for newer processes, and for other queues
-	slots := make(chan struct{}, workers)
+	busy, ended := map[string]int{}, make(chan string, workers*len(kinds))
 	var running sync.WaitGroup
 	defer running.Wait()
+	overdue := grace
 	for {
-		overdue := grace
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if open, _ := room(kinds, busy); len(open) == len(kinds) { // or what it was woken for still waits
+				overdue = grace
+			}
 		case <-q.wake:
 			overdue = 0
-		}
-		for {
-			free := workers - len(slots)
-			if free == 0 {
-				slots <- struct{}{} // wait for one to end
-				<-slots
+		case kind := <-ended:
+			busy[kind]--
+			if busy[kind] < workers-1 { // nothing had to wait for it
 				continue
 			}
-			jobs, err := q.db.ClaimJobs(ctx, kinds, q.db.Now().Add(-overdue), lease, free)
+		}
+		for {
+			open, free := room(kinds, busy)
+			if len(open) == 0 {
+				break
+			}
+			jobs, err := q.db.ClaimJobs(ctx, open, q.db.Now().Add(-overdue), lease, free)
 			if err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for jobs")
 			}
 			for _, row := range jobs {
-				slots <- struct{}{}
+				busy[row.Kind]++
 				running.Go(func() {
 					_ = q.do(ctx, row) // which stores how it went
-					<-slots
+					ended <- row.Kind
 				})
 			}
 			if len(jobs) < free {
@@ -176,6 +183,17 @@ func (q *Queue) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// room lists the kinds of which more jobs can run, and how many of any of them.
+func room(kinds []string, busy map[string]int) (open []string, free int) {
+	free = workers
+	for _, kind := range kinds {
+		if left := workers - busy[kind]; left > 0 {
+			open, free = append(open, kind), min(free, left)
+		}
+	}
+	return open, free
 }
 
 // do runs a job to its end, also when the server stops meanwhile, and returns what came of it.

@@ -277,6 +277,31 @@ func TestQueue(t *testing.T) {
 			p.wantJobs()
 		})
 	})
+	// Jobs that hang, as mails do when their server does not answer, hold up their own kind alone.
+	t.Run("OthersHang", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			started, end, done := make(chan bool), make(chan bool), make(chan bool, 20)
+			p.queue.Handle("hanging", do(func(context.Context, string) error { started <- true; <-end; return nil }))
+			p.queue.Handle("work", do(func(context.Context, string) error { done <- true; return nil }))
+			for range 6 {
+				p.enqueue("hanging", nil)
+			}
+			p.run()
+			for range 4 {
+				receive(p.T, started, "four jobs to hang")
+			}
+			for range 10 {
+				p.enqueue("work", nil)
+			}
+			for range 10 {
+				receive(p.T, done, "the jobs of another kind")
+			}
+			close(end)
+			for range 2 {
+				receive(p.T, started, "the rest of those that hung")
+			}
+		})
+	})
 	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
 	t.Run("OneInALane", func(t *testing.T) { on(t, testOneInALane) })
 	t.Run("LaneOfTheDead", func(t *testing.T) { on(t, testLaneOfTheDead) })
