@@ -8,6 +8,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -64,6 +65,8 @@ func isUnavailable(err error) bool {
 	var network net.Error
 	if errors.As(err, &connect) || errors.As(err, &network) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		pgconn.SafeToRetry(err) || // of a connection that was found closed
 		strings.HasSuffix(err.Error(), "sql: database is closed") { // which database/sql does not export
 		return true
 	}

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -111,6 +112,30 @@ func TestErrors(t *testing.T) {
 			return nil
 		}))
 		s.ok(rename(t.Context(), other.DB, organization.ID, "new"))
+	})
+	t.Run("Full/sqlite", func(t *testing.T) {
+		t.Parallel()
+		s := open(t, dbtest.SQLite(t))
+		s.Pool().SetMaxOpenConns(1) // which keeps the limit
+		organization := s.organization("old")
+		s.ok(s.exec("PRAGMA max_page_count = 1")) // no more than there are
+		var err error
+		for err == nil {
+			err = log(t.Context(), s.DB, organization.ID)
+		}
+		wantError(t, "an insert", err, db.ErrUnavailable)
+		wantError(t, "InTx", s.InTx(t.Context(), func(tx *db.DB) error {
+			for {
+				if err := log(t.Context(), tx, organization.ID); err != nil {
+					return err
+				}
+			}
+		}), db.ErrUnavailable)
+		s.ok(s.exec("PRAGMA max_page_count = 1000000"))
+		s.ok(log(t.Context(), s.DB, organization.ID))
+		if got := fmt.Sprint(dbtest.Query(t, s.DB, "PRAGMA integrity_check")); got != "[[ok]]" {
+			t.Errorf("the file is damaged: %s", got)
+		}
 	})
 }
 
