@@ -64,9 +64,10 @@ func (d *DB) ForgetHits(ctx context.Context, key string) error {
 	return mapError(err)
 }
 
-// wait drops the uses that no longer count, and tells until when the rest uses up the limit.
+// wait drops the uses that no longer count, and tells until when the rest uses up the limit. One that
+// is further ahead than the window was noted by a clock that has been set right since.
 func (t *throttle) wait(now time.Time, limit int, window time.Duration) time.Duration {
-	t.times = slices.DeleteFunc(t.times, func(hit time.Time) bool { return !hit.After(now.Add(-window)) })
+	t.times = slices.DeleteFunc(t.times, func(hit time.Time) bool { return hit.Sub(now).Abs() >= window })
 	if len(t.times) < limit {
 		return 0
 	}

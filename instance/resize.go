@@ -21,10 +21,10 @@ func StorageResizableAt(instance *db.Instance, now time.Time) *time.Time {
 	if instance.StorageChangedAt == nil {
 		return nil
 	}
-	at := instance.StorageChangedAt.Add(storageCooldown)
-	if !at.After(now) {
+	if now.Sub(*instance.StorageChangedAt).Abs() >= storageCooldown { // or the clock was wrong then
 		return nil
 	}
+	at := instance.StorageChangedAt.Add(storageCooldown)
 	return &at
 }
 
