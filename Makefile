@@ -55,8 +55,8 @@ screenshots: test-browser ## Take the README's pictures anew
 		organizations-light.png playground-light.png ../../docs/screenshots/
 
 .PHONY: soak
-soak: have-go have-c-compiler ## Kill the server at every step between its database and Stripe (a quarter of an hour)
-	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run TestKill -v .
+soak: have-go have-c-compiler ## Kill the server, its database and connections, at every step and again and again (half an hour)
+	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run 'TestKill|TestPostgresDown|TestNotificationsCut|TestDiskFull' -v .
 
 .PHONY: bench
 bench: have-go ## Measure the server against a program written by hand, on both databases (six minutes); ARGS="--rounds 9"

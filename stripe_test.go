@@ -53,6 +53,8 @@ type stripe struct {
 	kills    map[int]moment
 	killNext bool
 	kill     func()
+	// trouble, if set, is what requests run into instead.
+	trouble http.HandlerFunc
 	// heard, if set, is told of each request.
 	heard func(r *http.Request, body []byte)
 }
@@ -64,6 +66,10 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 	s.sandbox = stripesandbox.New(s.db, jobs, webhookURL, stripesandbox.WebhookSecret)
 	api := s.sandbox.API()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if trouble := s.troubled(); trouble != nil {
+			trouble(w, r)
+			return
+		}
 		if s.heard != nil {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -92,6 +98,19 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 		server.Close()
 	})
 	return s, server.URL
+}
+
+func (s *stripe) troubled() http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble
+}
+
+// setTrouble makes requests run into trouble, or none.
+func (s *stripe) setTrouble(trouble http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = trouble
 }
 
 // moment tells whether the server is killed at a request.
