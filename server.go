@@ -363,8 +363,9 @@ func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, 
 
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", w.counted(w.edge.Handler(options)))
-	mux.Handle("GET /organizations/{id}/events.ndjson", w.edge.Log(options))
-	mux.Handle("GET /organizations/{id}/events.csv", w.edge.Log(options))
+	log := w.edge.Log(options)
+	mux.Handle("GET /organizations/{id}/events.ndjson", log)
+	mux.Handle("GET /organizations/{id}/events.csv", log)
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
 	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end

@@ -162,7 +162,9 @@ func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 	var err error
 	for range maxTries {
 		err = d.bun.RunInTx(ctx, nil, func(_ context.Context, bunTx bun.Tx) error {
-			tx = &DB{bun: bunTx, pool: d.pool, reads: d.reads, now: d.now, signals: d.signals, inTx: true}
+			begun := *d
+			begun.bun, begun.inTx, begun.afterCommit = bunTx, true, nil
+			tx = &begun
 			return fn(tx)
 		})
 		if !isConflict(err) {

@@ -92,10 +92,11 @@ func accepted(organization *db.Organization, user *db.User) *db.Membership {
 
 // log writes an event into an organization's log.
 func log(ctx context.Context, tx *db.DB, organizationID string) error {
-	return tx.InsertEvent(ctx, &db.Event{
+	_, err := tx.InsertEvent(ctx, &db.Event{
 		ID: db.NewID(db.EventPrefix), OrganizationID: organizationID, Type: db.OrganizationUpdated,
 		SubjectID: organizationID, Summary: "Something happened.", CreatedAt: tx.Now(),
 	})
+	return err
 }
 
 // nameOf is the organization's name as it is stored.

@@ -61,19 +61,16 @@ var eventOrder = order{columns: []string{"seq"}, descending: true}
 func (e *Event) Key() Key { return Key{e.Seq} }
 
 // InsertEvent adds an event and gives it the next number of its organization, whose row is locked
-// by that until the transaction ends: events are numbered in the order of their commits. The row also
-// tells whether there are webhook endpoints, for which the deliveries are added.
-func (d *DB) InsertEvent(ctx context.Context, event *Event) error {
-	var endpoints int
-	err := d.bun.NewUpdate().Model((*Organization)(nil)).Set("event_seq = event_seq + 1").
+// by that until the transaction ends: events are numbered in the order of their commits. It also tells
+// how many webhook endpoints there are that events are sent to.
+func (d *DB) InsertEvent(ctx context.Context, event *Event) (endpoints int, err error) {
+	err = d.bun.NewUpdate().Model((*Organization)(nil)).Set("event_seq = event_seq + 1").
 		Where("id = ?", event.OrganizationID).Returning("event_seq, webhook_endpoints").Scan(ctx, &event.Seq, &endpoints)
 	if err != nil {
-		return mapError(err)
+		return 0, mapError(err)
 	}
-	if _, err = d.bun.NewInsert().Model(event).Exec(ctx); err != nil || endpoints == 0 {
-		return mapError(err)
-	}
-	return d.deliver(ctx, event)
+	_, err = d.bun.NewInsert().Model(event).Exec(ctx)
+	return endpoints, mapError(err)
 }
 
 // EventByID finds an event.

@@ -48,6 +48,10 @@ func IDFrom(prefix string, at time.Time, id [16]byte) string {
 	return typeid.Must(typeid.FromUUIDBytesWithPrefix(prefix, id[:])).String()
 }
 
+// ViewerIDOf is the ID of a user as the viewer, under a prefix of its own, as no two objects have the
+// same.
+func ViewerIDOf(userID string) string { return "viewer" + strings.TrimPrefix(userID, UserPrefix) }
+
 // BillingIDOf is the ID of an organization's billing, which is one thing with the organization.
 func BillingIDOf(organizationID string) string {
 	return BillingPrefix + strings.TrimPrefix(organizationID, OrganizationPrefix)

@@ -204,6 +204,15 @@ const (
 	CountEvents    = "(SELECT count(*) FROM events AS c WHERE c.organization_id = o.id)"
 )
 
+// Columns that are worked out: whether the viewer's address is verified, what an instance costs, and,
+// also for an organization without a billing account, whether it has paid and its credit.
+const (
+	EmailVerified  = "u.email_verified_at IS NOT NULL"
+	InstanceAmount = "i.compute_amount + i.storage_amount"
+	BillingStatus  = "CASE WHEN b.overdue THEN 'PAYMENT_OVERDUE' ELSE 'OK' END"
+	Credit         = "coalesce(b.credit, 0)"
+)
+
 // List is what organizations have many of.
 type List struct {
 	name, table, alias, where string

@@ -69,6 +69,7 @@ func (s *signals) send(pool *pgxpool.Pool, payload string) {
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			// One that is lost is made up for by whoever looks now and then.
 			_, _ = pool.Exec(ctx, "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload", channel, payloads)
 			cancel()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +110,7 @@ func (d *DB) DeleteWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoin
 	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
 }
 
-// countWebhookEndpoints keeps the number by which InsertEvent knows whether to look for endpoints.
+// countWebhookEndpoints keeps the number by which whoever records an event knows whether there are any.
 func (d *DB) countWebhookEndpoints(ctx context.Context, organizationID string) error {
 	enabled := d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).ColumnExpr("count(*)").
 		Where("organization_id = ?", organizationID).Where("disabled_at IS NULL")
@@ -170,22 +169,10 @@ func (d *DB) InsertWebhookDelivery(ctx context.Context, endpointID string, event
 	})
 }
 
-// deliver adds the deliveries of an event to all endpoints that want it.
-func (d *DB) deliver(ctx context.Context, event *Event) error {
-	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
-		Where("organization_id = ?", event.OrganizationID).Where("disabled_at IS NULL").OrderExpr("id"))
-	if err != nil {
-		return err
-	}
-	for _, endpoint := range endpoints {
-		if types := endpoint.EventTypes(); len(types) > 0 && !slices.Contains(types, event.Type) {
-			continue
-		}
-		if _, err := d.InsertWebhookDelivery(ctx, endpoint.ID, &event.ID); err != nil {
-			return err
-		}
-	}
-	return nil
+// EnabledWebhookEndpoints lists the endpoints of an organization that events are sent to.
+func (d *DB) EnabledWebhookEndpoints(ctx context.Context, organizationID string) ([]*WebhookEndpoint, error) {
+	return many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
+		Where("organization_id = ?", organizationID).Where("disabled_at IS NULL").OrderExpr("id"))
 }
 
 // WebhookDeliveryByID finds a delivery.

@@ -5,6 +5,7 @@ package event
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"studio/db"
@@ -29,10 +30,33 @@ func Record(ctx context.Context, tx *db.DB, organizationID string, kind db.Event
 	if actor != nil {
 		entry.ActorID = &actor.ID
 	}
-	if err := tx.InsertEvent(ctx, entry); err != nil {
+	endpoints, err := tx.InsertEvent(ctx, entry)
+	if err != nil {
 		return err
 	}
+	if endpoints > 0 {
+		if err := deliver(ctx, tx, entry); err != nil {
+			return err
+		}
+	}
 	tx.Signal(signal(organizationID, kind))
+	return nil
+}
+
+// deliver has an event sent to the webhook endpoints that want it.
+func deliver(ctx context.Context, tx *db.DB, entry *db.Event) error {
+	endpoints, err := tx.EnabledWebhookEndpoints(ctx, entry.OrganizationID)
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range endpoints {
+		if types := endpoint.EventTypes(); len(types) > 0 && !slices.Contains(types, entry.Type) {
+			continue
+		}
+		if _, err := tx.InsertWebhookDelivery(ctx, endpoint.ID, &entry.ID); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

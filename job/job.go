@@ -59,7 +59,7 @@ type Queue struct {
 }
 
 // NewQueue makes a queue; Run makes it work, after all handlers are registered. A job that fails
-// with the permanent error, or maxAttempts times, is given up and kept.
+// with the permanent error, if there is one, or maxAttempts times, is given up and kept.
 func NewQueue(database *db.DB, permanent error) *Queue {
 	return &Queue{db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1)}
 }

@@ -4,7 +4,6 @@ package plan
 
 import (
 	"strconv"
-	"strings"
 
 	"studio/billing"
 	"studio/db"
@@ -37,11 +36,9 @@ func init() {
 }
 
 var viewer = &object{"Viewer", fields{
-	"id": derived("u.id", func(id string) (string, bool) {
-		return quoted("viewer" + strings.TrimPrefix(id, db.UserPrefix)), true
-	}),
+	"id":            derived("u.id", func(id string) (string, bool) { return quoted(db.ViewerIDOf(id)), true }),
 	"user":          same(user("u")),
-	"emailVerified": column("u.email_verified_at IS NOT NULL"),
+	"emailVerified": column(db.EmailVerified),
 	"organizations": connection(nil, organization, db.CountOrganizations),
 }}
 
@@ -82,7 +79,7 @@ var ofOrganization = &object{"Instance", fields{
 	"region":      optional("i.region_id", region),
 	"computePlan": same(computePlan),
 	"storageGb":   column("i.storage_gb"),
-	"price":       same(dollars("i.compute_amount + i.storage_amount")),
+	"price":       same(dollars(db.InstanceAmount)),
 	"interval":    column("i.billing_interval"),
 	"createdAt":   column("i.created_at"),
 }}
@@ -130,14 +127,14 @@ func dollars(amount string) *object {
 // account has no row for an organization that never had to do with Stripe.
 var account = &object{"Billing", fields{
 	"id":     derived("o.id", func(id string) (string, bool) { return quoted(db.BillingIDOf(id)), true }),
-	"status": column("CASE WHEN b.overdue THEN 'PAYMENT_OVERDUE' ELSE 'OK' END"),
+	"status": column(db.BillingStatus),
 	"card": optional("b.payment_method_id", &object{"Card", fields{
 		"brand":    column("b.card_brand"),
 		"last4":    column("b.card_last4"),
 		"expMonth": column("b.card_exp_month"),
 		"expYear":  column("b.card_exp_year"),
 	}}),
-	"credit":   same(dollars("coalesce(b.credit, 0)")),
+	"credit":   same(dollars(db.Credit)),
 	"invoices": connection(db.InvoiceList, invoice, db.CountInvoices),
 	"coupons":  all(db.CouponList, coupon),
 }}

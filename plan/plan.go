@@ -22,6 +22,12 @@ import (
 	"studio/db"
 )
 
+// How many rows a page has unless asked, and at the most.
+const (
+	DefaultPage = 20
+	MaxPage     = 100
+)
+
 // Plans are those of the operations that were met last.
 type Plans struct {
 	db    *db.DB

@@ -15,11 +15,6 @@ import (
 	"studio/db"
 )
 
-const (
-	defaultPage = 20
-	maxPage     = 100
-)
-
 // run is one execution of a plan.
 type run struct {
 	plan      *plan
@@ -188,13 +183,13 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 
 // page reads a connection's arguments. Those that no plan carries, and wrong ones, refuse the run.
 func (r *run) page(connection *ast.Field) page {
-	asked := page{limit: defaultPage}
+	asked := page{limit: DefaultPage}
 	for name, value := range connection.ArgumentMap(r.variables) {
 		switch {
 		case value == nil:
 		case name == "first":
 			first, err := strconv.Atoi(fmt.Sprint(value))
-			r.refused = r.refused || err != nil || first < 0 || first > maxPage
+			r.refused = r.refused || err != nil || first < 0 || first > MaxPage
 			asked.limit = first
 		case name == "orderBy":
 			by, _ := value.(map[string]any)
@@ -287,11 +282,10 @@ func (r *run) answer() json.RawMessage {
 
 // fill writes what stands in a gap of a row of the source's parent.
 func (r *run) fill(to []byte, gap *step, parent int) []byte {
-	from := &r.found[gap.source.number]
 	if gap.part == theRow {
 		return r.piece(to, gap.source, 0)
 	}
-	list := from.groups[parent]
+	list := r.found[gap.source.number].groups[parent]
 	switch gap.part {
 	case hasNextPage:
 		return strconv.AppendBool(to, list.more)

@@ -4,7 +4,6 @@ package resolvers
 
 import (
 	"context"
-	"strings"
 
 	"studio/account"
 	"studio/db"
@@ -117,9 +116,8 @@ func (r mutations) RevokeAPIToken(ctx context.Context, input graph.RevokeAPIToke
 	return &graph.RevokeAPITokenPayload{RevokedAPITokenID: input.APITokenID}, nil
 }
 
-// ID is the user's, under a prefix of its own, as no two objects have the same.
 func (r viewers) ID(_ context.Context, viewer *account.Caller) (string, error) {
-	return "viewer" + strings.TrimPrefix(viewer.User.ID, db.UserPrefix), nil
+	return db.ViewerIDOf(viewer.User.ID), nil
 }
 
 func (r viewers) EmailVerified(_ context.Context, viewer *account.Caller) (bool, error) {

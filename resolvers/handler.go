@@ -82,7 +82,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 		// A list that is empty would let everybody in.
 		AllowOriginFunc:  func(origin string) bool { return slices.Contains(options.Origins, origin) },
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", "Accept", "GraphQL-Require-Preflight", idempotencyHeader},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", "Accept", "GraphQL-Require-Preflight", transport.IdempotencyHeader},
 		ExposedHeaders:   []string{"X-Request-Id", "Retry-After"},
 		AllowCredentials: true,
 		MaxAge:           600,

@@ -20,10 +20,10 @@ import (
 
 	"studio/db"
 	"studio/fault"
+	"studio/transport"
 )
 
 const (
-	idempotencyHeader   = "Idempotency-Key"
 	maxIdempotencyKey   = 255
 	idempotencyLifetime = 24 * time.Hour
 	// answering is how long a first request may take until it counts as cut off. It is longer than
@@ -46,7 +46,7 @@ func (r *Resolvers) once(schema *ast.Schema) graphql.OperationMiddleware {
 		keyHash, requestHash, err := identify(ctx, keys, operation)
 		for _, field := range fields {
 			if secretive[field.Name] {
-				err = fault.New(fault.BadRequest, "%s takes or answers with a secret, which is kept nowhere. Send it without an %s.", field.Name, idempotencyHeader)
+				err = fault.New(fault.BadRequest, "%s takes or answers with a secret, which is kept nowhere. Send it without an %s.", field.Name, transport.IdempotencyHeader)
 			}
 		}
 		var earlier *graphql.Response
@@ -91,7 +91,7 @@ func secretiveMutations(schema *ast.Schema) map[string]bool {
 func identify(ctx context.Context, keys []string, operation *graphql.OperationContext) (keyHash, requestHash string, err error) {
 	unprintable := func(c rune) bool { return c < ' ' || c > '~' }
 	if key := keys[0]; len(keys) > 1 || key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, unprintable) {
-		return "", "", fault.New(fault.BadRequest, "The %s must be one of 1 to %d printable ASCII characters, for example a UUID.", idempotencyHeader, maxIdempotencyKey)
+		return "", "", fault.New(fault.BadRequest, "The %s must be one of 1 to %d printable ASCII characters, for example a UUID.", transport.IdempotencyHeader, maxIdempotencyKey)
 	}
 	who := "client " + requestOf(ctx).client.IPAddress
 	if caller := callerOf(ctx); caller != nil {
@@ -111,19 +111,19 @@ func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string
 		}
 		switch {
 		case earlier.RequestHash != requestHash:
-			return nil, fault.New(fault.BadRequest, "This %s came with another request before. Use a new key for each request.", idempotencyHeader)
+			return nil, fault.New(fault.BadRequest, "This %s came with another request before. Use a new key for each request.", transport.IdempotencyHeader)
 		case earlier.Answer != nil:
 			response := &graphql.Response{}
 			return response, json.Unmarshal([]byte(*earlier.Answer), response)
 		case !r.DB.Now().Before(earlier.CreatedAt.Add(answering)):
 			return nil, fault.New(fault.Conflict, "The first request with this %s was cut off, and may have taken effect or not. "+
-				"Look at what is there, and use a new key if it must be sent again.", idempotencyHeader)
+				"Look at what is there, and use a new key if it must be sent again.", transport.IdempotencyHeader)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-patience:
-			return nil, fault.New(fault.Conflict, "The first request with this %s is still under way. Send it again later.", idempotencyHeader).After(answerPatience)
+			return nil, fault.New(fault.Conflict, "The first request with this %s is still under way. Send it again later.", transport.IdempotencyHeader).After(answerPatience)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

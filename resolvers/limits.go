@@ -15,6 +15,7 @@ import (
 	"studio/db"
 	"studio/fault"
 	"studio/graph"
+	"studio/plan"
 	"studio/webhook"
 )
 
@@ -174,12 +175,12 @@ func complexity() graph.ComplexityRoot {
 }
 
 func listed(child int, first, last *int32) int {
-	length := int32(defaultPage)
+	length := int32(plan.DefaultPage)
 	if first != nil {
 		length = *first
 	}
 	if last != nil {
 		length = *last
 	}
-	return 1 + int(min(max(length, 0), maxPage))*child
+	return 1 + int(min(max(length, 0), plan.MaxPage))*child
 }

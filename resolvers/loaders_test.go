@@ -43,7 +43,7 @@ func (s *studio) patient() *studio {
 func (s *studio) beside(options resolvers.HandlerOptions, wait time.Duration) *studio {
 	s.Helper()
 	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), wait)
-	server := httptest.NewServer(edge.Handler(options))
+	server := httptest.NewServer(routes(edge, options))
 	s.Cleanup(server.Close)
 	other := *s
 	other.url, other.executor = server.URL, nil
@@ -309,6 +309,18 @@ func TestLimits(t *testing.T) {
 					}
 				}
 			})
+		}
+	})
+}
+
+// TestComplexityOfVariables asks the same document for more and for less.
+func TestComplexityOfVariables(t *testing.T) {
+	const query = `query($first: Int!) { viewer { organizations(first: $first) { nodes { users(first: 50) { nodes { id } } } } } }`
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		for range 2 {
+			owner.do(query, vars{"first": 1})
+			owner.refused(fault.QueryTooComplex, "", query, vars{"first": 100})
 		}
 	})
 }

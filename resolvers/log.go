@@ -17,6 +17,7 @@ import (
 
 	"studio/db"
 	"studio/fault"
+	"studio/transport"
 )
 
 const (
@@ -200,20 +201,16 @@ func optionalCell(text *string) string {
 	return cell(*text)
 }
 
-var logStatus = map[fault.Code]int{
-	fault.Unauthenticated: http.StatusUnauthorized,
-	fault.Forbidden:       http.StatusForbidden,
-	fault.NotFound:        http.StatusNotFound,
-	fault.Unavailable:     http.StatusServiceUnavailable,
-}
-
 // refuseLog answers with the status of an error and its message.
 func refuseLog(ctx context.Context, w http.ResponseWriter, err error) {
 	shown := present(ctx, err)
 	code, _ := shown.Extensions["code"].(string)
-	status, known := logStatus[fault.Code(code)]
-	if !known {
-		status = http.StatusInternalServerError
+	status := transport.Status(fault.Code(code))
+	if fault.Code(code) == fault.NotFound { // which GraphQL tells with another status
+		status = http.StatusNotFound
+	}
+	if wait, limited := shown.Extensions["retryAfter"].(int); limited {
+		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -10,12 +10,8 @@ import (
 	"studio/db"
 	"studio/fault"
 	"studio/graph"
+	"studio/plan"
 	"studio/text"
-)
-
-const (
-	defaultPage = 20
-	maxPage     = 100
 )
 
 // pageArguments are those that all connections take.
@@ -26,7 +22,7 @@ type pageArguments struct {
 
 // page checks the arguments; list and like tell what the list's cursors are.
 func (a pageArguments) page(list string, like db.Key) (db.Page, error) {
-	page := db.Page{Limit: defaultPage}
+	page := db.Page{Limit: plan.DefaultPage}
 	if a.first != nil && a.last != nil {
 		return page, fault.Invalid("last", "Give either first or last, not both.")
 	}
@@ -44,8 +40,8 @@ func (a pageArguments) page(list string, like db.Key) (db.Page, error) {
 	if limit != nil {
 		page.Limit = int(*limit)
 	}
-	if page.Limit < 0 || page.Limit > maxPage {
-		return page, fault.Invalid(field, "Ask for 0 to %d at once.", maxPage)
+	if page.Limit < 0 || page.Limit > plan.MaxPage {
+		return page, fault.Invalid(field, "Ask for 0 to %d at once.", plan.MaxPage)
 	}
 	return page, nil
 }

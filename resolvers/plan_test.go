@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPlans shows which queries have a plan and what it reads. That its answers are the executor's is
@@ -76,4 +77,32 @@ func TestPlans(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPlannedCredential is about what a plan finds out itself: whether the credential still opens
+// anything. The executor is not asked here, as that would note the use too.
+func TestPlannedCredential(t *testing.T) {
+	const day = 24 * time.Hour
+	const query = `{ viewer { user { email } } }`
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		s.settle()
+		s.executor = nil
+		const create = `mutation($at: Time) { createApiToken(input: { name: "x", expiresAt: $at }) { token } }`
+		lasting := s.with(owner.do(create, nil).str("createApiToken.token"))
+		ending := s.with(owner.do(create, vars{"at": s.clock.now().Add(40 * day).Format(time.RFC3339)}).str("createApiToken.token"))
+		const email = `"owner@example.com"`
+		for range 2 { // each use makes the session last 30 days more
+			s.clock.advance(29 * day)
+			owner.do(query, nil).want("viewer.user.email", email)
+		}
+		lasting.do(query, nil).want("viewer.user.email", email)
+		ending.do(query, nil).want("viewer", `null`)
+		tokens := owner.do(`{ viewer { apiTokens { lastUsedAt } } }`, nil) // newest first
+		tokens.want("viewer.apiTokens.0.lastUsedAt", `null`)
+		tokens.str("viewer.apiTokens.1.lastUsedAt")
+		s.clock.advance(31 * day)
+		owner.do(query, nil).want("viewer", `null`)
+		lasting.do(query, nil).want("viewer.user.email", email)
+	})
 }

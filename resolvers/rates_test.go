@@ -84,6 +84,19 @@ func TestRates(t *testing.T) {
 			}
 		})
 	})
+	t.Run("LogFile", func(t *testing.T) {
+		rated(t, false, func(s *studio) {
+			count, a := 0, &answer{}
+			for ; count < 100; count++ {
+				if a = s.with("somebody").download("org", "events.csv", nil); a.status != http.StatusUnauthorized {
+					break
+				}
+			}
+			if count != 10 || a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" {
+				s.Errorf("%d requests were allowed, want 10, and the next was answered %d with %v", count, a.status, a.header)
+			}
+		})
+	})
 	t.Run("SSE", func(t *testing.T) {
 		rated(t, false, func(s *studio) {
 			follow := http.Header{"Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}

@@ -75,7 +75,7 @@ func (r *Resolvers) admit(
 				return nil, err
 			}
 		} else {
-			admitted.idempotencyKeys = httpRequest.Header.Values(idempotencyHeader)
+			admitted.idempotencyKeys = httpRequest.Header.Values(transport.IdempotencyHeader)
 		}
 		// A WebSocket with a token that opens nothing is refused at once: its client would find
 		// out only operation by operation. Over HTTP the caller is then nobody, and may sign in.

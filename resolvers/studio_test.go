@@ -95,11 +95,8 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	if s.db.CanRead() {
 		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/graphql", edge.Handler(options))
+	mux := routes(edge, options)
 	mux.Handle("/webhooks/stripe", s.bills.Webhook())
-	mux.Handle("GET /organizations/{id}/events.ndjson", edge.Log(options))
-	mux.Handle("GET /organizations/{id}/events.csv", edge.Log(options))
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mux.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
@@ -117,6 +114,15 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 		stripe.Close()
 	})
 	return s
+}
+
+// routes are where the resolvers are reached.
+func routes(edge *resolvers.Resolvers, options resolvers.HandlerOptions) *http.ServeMux {
+	mux, log := http.NewServeMux(), edge.Log(options)
+	mux.Handle("/graphql", edge.Handler(options))
+	mux.Handle("GET /organizations/{id}/events.ndjson", log)
+	mux.Handle("GET /organizations/{id}/events.csv", log)
+	return mux
 }
 
 // edge wires the resolvers.

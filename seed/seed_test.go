@@ -39,32 +39,13 @@ func on(t *testing.T, test func(t *testing.T, seeded *db.DB, another func() *db.
 // read returns all rows of a statement, each value as text.
 func read(t *testing.T, database *db.DB, statement string) [][]string {
 	t.Helper()
-	rows, err := database.Pool().QueryContext(t.Context(), statement)
-	if err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all [][]string
-	for rows.Next() {
-		values, targets := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			targets[i] = &values[i]
-		}
-		if err := rows.Scan(targets...); err != nil {
-			t.Fatal(err)
-		}
+	for _, values := range dbtest.Query(t, database, statement) {
 		row := make([]string, len(values))
 		for i, value := range values {
 			row[i] = fmt.Sprint(value)
 		}
 		all = append(all, row)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

@@ -16,6 +16,9 @@ import (
 	"studio/fault"
 )
 
+// IdempotencyHeader is the header by which a mutation that is sent again is known.
+const IdempotencyHeader = "Idempotency-Key"
+
 // refusal is an error that HTTP has a status of its own for.
 type refusal struct {
 	status int
@@ -64,9 +67,9 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	case mediaType == typeEventStream && batch:
 		return fault.New(fault.BadRequest,
 			"A stream carries one operation. Send each operation of the batch alone.")
-	case batch && r.Header.Get("Idempotency-Key") != "":
+	case batch && r.Header.Get(IdempotencyHeader) != "":
 		return fault.New(fault.BadRequest,
-			"An Idempotency-Key is that of one operation. Send each operation of the batch alone.")
+			"An %s is that of one operation. Send each operation of the batch alone.", IdempotencyHeader)
 	case mediaType == typeEventStream:
 		return h.serveEvents(ctx, w, r, operations[0])
 	case batch:
@@ -162,7 +165,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // statusOf is the status for a response without data.
 func statusOf(response *graphql.Response) int {
 	code, _ := response.Errors[0].Extensions["code"].(string)
-	switch fault.Code(code) {
+	return Status(fault.Code(code))
+}
+
+// Status is the status of HTTP for a request that fails with a code.
+func Status(code fault.Code) int {
+	switch code {
 	case fault.Unauthenticated:
 		return http.StatusUnauthorized
 	case fault.Forbidden:

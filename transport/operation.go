@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -135,28 +136,20 @@ func isSubscription(operation *graphql.OperationContext) bool {
 // encode differs from marshalling the response in that data is absent, rather than null, when the
 // operation was not executed, and in that data, which is JSON already, is not looked at again.
 func encode(response *graphql.Response) []byte {
-	body := make([]byte, 0, len(response.Data)+len(`{"data":}`))
-	for _, part := range []struct {
-		key   string
-		value any
-		empty bool
-	}{
-		{`"errors":`, response.Errors, len(response.Errors) == 0},
-		{`"extensions":`, response.Extensions, len(response.Extensions) == 0},
-	} {
-		if part.empty {
-			continue
-		}
-		value, err := json.Marshal(part.value)
-		if err != nil {
-			panic(fmt.Errorf("encode a response: %w", err))
-		}
-		body = append(append(append(body, ','), part.key...), value...)
+	body, err := json.Marshal(struct {
+		Errors     gqlerror.List  `json:"errors,omitempty"`
+		Extensions map[string]any `json:"extensions,omitempty"`
+	}{response.Errors, response.Extensions})
+	if err != nil {
+		panic(fmt.Errorf("encode a response: %w", err))
 	}
-	if response.Data != nil {
-		body = append(append(body, `,"data":`...), response.Data...)
+	if response.Data == nil {
+		return body
 	}
-	body = append(body, '}')
-	body[0] = '{' // no response is empty
-	return body
+	before := body[:len(body)-1] // all but the brace that closes
+	if len(before) > 1 {
+		before = append(before, ',')
+	}
+	whole := slices.Grow(before, len(`"data":}`)+len(response.Data))
+	return append(append(append(whole, `"data":`...), response.Data...), '}')
 }

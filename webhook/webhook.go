@@ -1,7 +1,7 @@
 // Package webhook sends what happens in an organization to endpoints that its owners name, signed as
 // the Standard Webhooks specification says.
 //
-// A delivery and its job are written in the transaction of the event, by db.InsertEvent. Jobs of one
+// A delivery and its job are written in the transaction of the event, by event.Record. Jobs of one
 // endpoint run one at a time, in a queue of their own, so that an endpoint that hangs keeps neither
 // mails nor bills waiting. One that failed is tried again later, and those after it go on.
 package webhook
@@ -46,14 +46,11 @@ type Webhooks struct {
 // New makes the rules work on a database. Secrets are derived from the key, without which there can be
 // no endpoints. The networks may be called although they are not public, and without TLS.
 func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
-	w := &Webhooks{db: database, queue: job.NewQueue(database, errNever), key: key, guard: newGuard(networks)}
+	w := &Webhooks{db: database, queue: job.NewQueue(database, nil), key: key, guard: newGuard(networks)}
 	w.client = newClient(w.guard)
 	w.queue.Handle(db.WebhookJob, job.Handler{Do: w.deliver})
 	return w
 }
-
-// errNever is no error of a delivery: an endpoint may always come to itself.
-var errNever = errors.New("will never arrive")
 
 // Run delivers until ctx is done.
 func (w *Webhooks) Run(ctx context.Context) {
