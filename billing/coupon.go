@@ -81,9 +81,8 @@ func (b *Billing) addCoupon(ctx context.Context, t *task) error {
 		return err
 	}
 	_, err = b.refresh(ctx, t.OrganizationID, cause{}, func(tx *db.DB) error {
-		now := tx.Now()
-		coupon.GrantedAt = &now
-		if err := tx.UpdateCoupon(ctx, coupon); err != nil {
+		first, err := tx.GrantCoupon(ctx, coupon.ID)
+		if err != nil || !first {
 			return err
 		}
 		summary := fmt.Sprintf("%s added the coupon %s: %s.", t.actor.Name(), coupon.Code, benefit(coupon))

@@ -8,6 +8,7 @@ import (
 
 	"studio/db"
 	"studio/fault"
+	"studio/job"
 )
 
 // operation is something that talks to Stripe.
@@ -185,6 +186,52 @@ func testStripeFails(s *server, o operation) {
 			o.done(g)
 			if s.Failed() {
 				s.Fatalf("with call %d cut, before: %v", n, before)
+			}
+		}
+	}
+}
+
+// TestOvertaken stops each operation at each call until its job, whose lease is over meanwhile, has been
+// done by somebody else. Everything has happened once.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	for name, o := range operations {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(s *server) { testOvertaken(s, o) })
+		})
+	}
+}
+
+func testOvertaken(s *server, o operation) {
+	for n := 1; ; n++ {
+		for _, before := range []bool{true, false} {
+			g := o.prepare(s, fmt.Sprintf("x%dx%v", n, before))
+			met := false
+			s.cutting(func(call int, b bool) bool {
+				if call == n && b == before {
+					met = true
+					s.exec("UPDATE jobs SET leased_until = NULL WHERE leased_until IS NOT NULL")
+					for _, id := range s.jobs() {
+						if err := s.queue.Do(s.ctx, id); err != nil {
+							s.Errorf("call %d, before: %v: overtaking: %v", n, before, err)
+						}
+					}
+				}
+				return false
+			})
+			err := o.do(g) // which may not know how the other has fared
+			refused, is := errors.AsType[*fault.Error](err)
+			if err != nil && !errors.Is(err, job.ErrPending) && (!is || refused.Code != fault.Unavailable) {
+				s.Errorf("call %d, before: %v: %v", n, before, err)
+			}
+			s.up()
+			equal(s, "jobs left", s.work(), 0)
+			o.done(g)
+			if s.Failed() {
+				s.Fatalf("overtaken at call %d, before: %v", n, before)
+			}
+			if !met {
+				return
 			}
 		}
 	}

@@ -54,9 +54,10 @@ func (d *DB) InsertCoupon(ctx context.Context, coupon *Coupon) error {
 	return mapError(err)
 }
 
-// UpdateCoupon stores all of a coupon.
-func (d *DB) UpdateCoupon(ctx context.Context, coupon *Coupon) error {
-	return mustChange(d.bun.NewUpdate().Model(coupon).WherePK().Exec(ctx))
+// GrantCoupon notes that Stripe gives what a coupon promises, and reports whether nobody had.
+func (d *DB) GrantCoupon(ctx context.Context, id string) (first bool, err error) {
+	return changed(d.bun.NewUpdate().Model((*Coupon)(nil)).Set("granted_at = ?", d.Now()).
+		Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
 }
 
 // DeleteCoupon takes a coupon back that was only reserved.

@@ -144,7 +144,7 @@ func (s *store) wantUnavailable() {
 	s.Helper()
 	_, err := s.UserByEmail(s.Context(), "ada@example.com")
 	wantError(s.T, "a select", err, db.ErrUnavailable)
-	wantError(s.T, "an update", s.DeleteJob(s.Context(), "job"), db.ErrUnavailable)
+	wantError(s.T, "an update", s.DeleteJob(s.Context(), &db.Job{ID: "job"}), db.ErrUnavailable)
 	wantError(s.T, "InTx", s.InTx(s.Context(), func(*db.DB) error { return nil }), db.ErrUnavailable)
 	wantError(s.T, "Ready", s.Ready(s.Context()), db.ErrUnavailable)
 	wantError(s.T, "Migrate", s.Migrate(s.Context()), db.ErrUnavailable)

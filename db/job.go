@@ -86,9 +86,11 @@ func (d *DB) claim(lease time.Duration) *bun.UpdateQuery {
 	return d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now().Add(lease)).Set("attempts = attempts + 1")
 }
 
-// ProlongLease keeps a claimed job for longer.
-func (d *DB) ProlongLease(ctx context.Context, id string, lease time.Duration) error {
-	return mustChange(d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now().Add(lease)).Where("id = ?", id).Exec(ctx))
+// ProlongLease keeps a claimed job for longer. ErrNotFound, as of all that changes a job by who claimed
+// it, when somebody else has claimed it since, which the number of attempts tells.
+func (d *DB) ProlongLease(ctx context.Context, job *Job, lease time.Duration) error {
+	return mustChange(d.bun.NewUpdate().Model(job).Set("leased_until = ?", d.Now().Add(lease)).WherePK().
+		Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 
 // ReleaseJobs gives back, when a server starts on SQLite, what the one before it was doing when it
@@ -102,17 +104,16 @@ func (d *DB) ReleaseJobs(ctx context.Context) error {
 	return mapError(err)
 }
 
-// DeleteJob removes a job that is done.
-func (d *DB) DeleteJob(ctx context.Context, id string) error {
-	_, err := d.bun.NewDelete().Model((*Job)(nil)).Where("id = ?", id).Exec(ctx)
-	return mapError(err)
+// DeleteJob removes a claimed job that is done.
+func (d *DB) DeleteJob(ctx context.Context, job *Job) error {
+	return mustChange(d.bun.NewDelete().Model(job).WherePK().Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 
-// UpdateJob stores how an attempt went wrong and when the next one is due, if any, and gives the lane
-// free.
+// UpdateJob stores how an attempt at a claimed job went wrong and when the next one is due, if any, and
+// gives the lane free.
 func (d *DB) UpdateJob(ctx context.Context, job *Job) error {
-	_, err := d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().Exec(ctx)
-	return mapError(err)
+	return mustChange(d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().
+		Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 
 // JobBacklog is how much work there is.

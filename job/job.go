@@ -31,6 +31,8 @@ const (
 	// patience is how long Do waits for its turn, and foregroundGrace how long a job is left to Do.
 	patience        = 20 * time.Second
 	foregroundGrace = 30 * time.Second
+	// lanePoll is how often Do looks whether its lane is free, when nobody in this process had it.
+	lanePoll = 50 * time.Millisecond
 	// pollInterval is how often a process looks for jobs that nobody woke it for.
 	pollInterval = time.Second
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
@@ -56,12 +58,15 @@ type Queue struct {
 	permanent error
 	handlers  map[string]Handler
 	wake      chan struct{}
+
+	mu    sync.Mutex
+	freed chan struct{} // closed when a job of a lane has ended
 }
 
 // NewQueue makes a queue; Run makes it work, after all handlers are registered. A job that fails
 // with the permanent error, if there is one, or maxAttempts times, is given up and kept.
 func NewQueue(database *db.DB, permanent error) *Queue {
-	return &Queue{db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1)}
+	return &Queue{db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1), freed: make(chan struct{})}
 }
 
 // Handle registers how jobs of a kind are done.
@@ -119,6 +124,9 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	for {
+		q.mu.Lock()
+		freed := q.freed
+		q.mu.Unlock()
 		row, err := q.db.ClaimJob(ctx, id, lease)
 		if errors.Is(err, db.ErrNotFound) {
 			return ErrPending
@@ -132,9 +140,19 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 		select {
 		case <-ctx.Done():
 			return ErrPending
-		case <-time.After(10 * time.Millisecond):
+		case <-freed:
+		case <-time.After(lanePoll): // another process may have had the lane
 		}
 	}
+}
+
+// free tells those who wait for their turn in a lane.
+func (q *Queue) free() {
+	q.mu.Lock()
+	close(q.freed)
+	q.freed = make(chan struct{})
+	q.mu.Unlock()
+	q.Wake()
 }
 
 // Run does jobs until ctx is done, and returns when those under way have ended.
@@ -146,12 +164,13 @@ func (q *Queue) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	overdue := grace
+	var err error
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if open, _ := room(kinds, busy); len(open) == len(kinds) { // or what it was woken for still waits
+			if open, _ := room(kinds, busy); err == nil && len(open) == len(kinds) { // or what it was woken for still waits
 				overdue = grace
 			}
 		case <-q.wake:
@@ -167,7 +186,8 @@ func (q *Queue) Run(ctx context.Context) {
 			if len(open) == 0 {
 				break
 			}
-			jobs, err := q.db.ClaimJobs(ctx, open, q.db.Now().Add(-overdue), lease, free)
+			var jobs []*db.Job
+			jobs, err = q.db.ClaimJobs(ctx, open, q.db.Now().Add(-overdue), lease, free)
 			if err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for jobs")
 			}
@@ -196,23 +216,25 @@ func room(kinds []string, busy map[string]int) (open []string, free int) {
 	return open, free
 }
 
-// do runs a job to its end, also when the server stops meanwhile, and returns what came of it.
+// do runs a job to its end, also when the server stops meanwhile, and returns what came of it. When
+// the lease was lost on the way and somebody else has taken the job up, that is what they know.
 func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeLimit)
 	defer cancel()
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
 	handler := q.handlers[row.Kind]
-	stop := q.keepLease(ctx, row.ID)
+	stop := q.keepLease(ctx, row)
 	err := guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
 	stop()
-	defer func() {
-		if row.Lane != nil {
-			q.Wake() // for what waits in the lane
-		}
-	}()
+	if row.Lane != nil {
+		defer q.free()
+	}
 	var refused *fault.Error
 	if err == nil || errors.As(err, &refused) {
-		if deleteErr := q.db.DeleteJob(ctx, row.ID); deleteErr != nil {
+		switch deleteErr := q.db.DeleteJob(ctx, row); {
+		case errors.Is(deleteErr, db.ErrNotFound) && refused != nil:
+			return ErrPending
+		case deleteErr != nil && !errors.Is(deleteErr, db.ErrNotFound):
 			log.Error().Err(deleteErr).Msg("a job is done but cannot be removed; it will run again")
 		}
 		if refused != nil {
@@ -234,14 +256,17 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 			}
 		}
 	}
-	if err := q.db.UpdateJob(ctx, row); err != nil {
-		log.Error().Err(err).Msg("cannot store how a job failed; it runs again after its lease")
+	switch updateErr := q.db.UpdateJob(ctx, row); {
+	case errors.Is(updateErr, db.ErrNotFound):
+		return ErrPending
+	case updateErr != nil:
+		log.Error().Err(updateErr).Msg("cannot store how a job failed; it runs again after its lease")
 	}
 	return err
 }
 
 // keepLease prolongs a job's lease until it is stopped.
-func (q *Queue) keepLease(ctx context.Context, id string) (stop func()) {
+func (q *Queue) keepLease(ctx context.Context, row *db.Job) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -252,8 +277,8 @@ func (q *Queue) keepLease(ctx context.Context, id string) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if err := q.db.ProlongLease(ctx, id, lease); err != nil && ctx.Err() == nil {
-					zerolog.Ctx(ctx).Warn().Err(err).Str("job", id).Msg("cannot prolong the lease of a job")
+				if err := q.db.ProlongLease(ctx, row, lease); err != nil && ctx.Err() == nil {
+					zerolog.Ctx(ctx).Warn().Err(err).Str("job", row.ID).Msg("cannot prolong the lease of a job")
 				}
 			}
 		}

@@ -102,10 +102,18 @@ func receive[E any](t *testing.T, from <-chan E, what string) (e E) {
 	t.Helper()
 	select {
 	case e = <-from:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("waited in vain for %s", what)
 	}
 	return e
+}
+
+// await waits for a channel to be closed, or for the test to end.
+func (p *process) await(closed <-chan bool) {
+	select {
+	case <-closed:
+	case <-p.Context().Done():
+	}
 }
 
 // stored is what the table holds of a job that is not done.
@@ -137,6 +145,22 @@ func (p *process) jobs() []stored {
 		p.Fatal(err)
 	}
 	return jobs
+}
+
+// claim takes the one job that is due, as a process does that then dies.
+func (p *process) claim() {
+	p.Helper()
+	claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.now(), 15*time.Second, 1)
+	if err != nil || len(claimed) != 1 {
+		p.Fatal(len(claimed), err)
+	}
+}
+
+// loseLeases gives every job away, as when its process was stopped for longer than its lease.
+func (p *process) loseLeases() {
+	if _, err := p.db.Pool().ExecContext(p.Context(), "UPDATE jobs SET leased_until = NULL"); err != nil {
+		p.Error(err)
+	}
 }
 
 // wantJobs compares the jobs that are not done.
@@ -258,10 +282,10 @@ func TestQueue(t *testing.T) {
 	t.Run("ProcessDied", func(t *testing.T) { on(t, testProcessDied) })
 	t.Run("StopsWhenDone", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
-			started, stopping := make(chan bool), make(chan bool)
+			started, stopping := make(chan bool, 1), make(chan bool)
 			p.queue.Handle("work", do(func(ctx context.Context, _ string) error {
 				started <- true
-				<-stopping
+				p.await(stopping)
 				for range 20 { // a Run that does not wait returns meanwhile, and with it the test looks
 					if _, err := p.db.SubdomainTaken(ctx, "example"); err != nil {
 						return err
@@ -280,8 +304,8 @@ func TestQueue(t *testing.T) {
 	// Jobs that hang, as mails do when their server does not answer, hold up their own kind alone.
 	t.Run("OthersHang", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
-			started, end, done := make(chan bool), make(chan bool), make(chan bool, 20)
-			p.queue.Handle("hanging", do(func(context.Context, string) error { started <- true; <-end; return nil }))
+			started, end, done := make(chan bool, 6), make(chan bool), make(chan bool, 10)
+			p.queue.Handle("hanging", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
 			p.queue.Handle("work", do(func(context.Context, string) error { done <- true; return nil }))
 			for range 6 {
 				p.enqueue("hanging", nil)
@@ -356,11 +380,56 @@ func TestDo(t *testing.T) {
 			}
 		})
 	})
+	// Whoever lost the lease does not know how the job has fared that somebody else has taken up.
+	for name, err := range map[string]error{"OvertakenRefused": refusal, "OvertakenFailed": errOnPurpose} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(p *process, open opener) {
+				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { return nil }))
+				var id string
+				p.queue.Handle("work", do(func(context.Context, string) error {
+					p.loseLeases()
+					if err := other.queue.Do(p.Context(), id); err != nil {
+						p.Error(err)
+					}
+					return err
+				}))
+				id = p.enqueue("work", nil, job.Foreground())
+				if err := p.queue.Do(p.Context(), id); !errors.Is(err, job.ErrPending) {
+					p.Errorf("got the error %v", err)
+				}
+				p.wantJobs()
+			})
+		})
+	}
+	// Nor does it take the job from whoever has it.
+	t.Run("OvertakenMeanwhile", func(t *testing.T) {
+		on(t, func(p *process, open opener) {
+			started, end, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
+			other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
+			var id string
+			p.queue.Handle("work", do(func(context.Context, string) error {
+				p.loseLeases()
+				go func() { ended <- other.queue.Do(p.Context(), id) }()
+				receive(p.T, started, "the other to take the job up")
+				return nil
+			}))
+			id = p.enqueue("work", nil, job.Foreground())
+			if err := p.queue.Do(p.Context(), id); err != nil {
+				p.Error(err)
+			}
+			p.wantJobs(stored{2, "", false})
+			close(end)
+			if err := receive(p.T, ended, "the other"); !errors.Is(err, errOnPurpose) {
+				p.Errorf("got the error %v", err)
+			}
+			p.wantJobs(stored{2, "on purpose", false})
+		})
+	})
 	// Whoever waits for a lane gets it when it is free.
 	t.Run("Lane", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
-			started, end := make(chan bool), make(chan bool)
-			p.queue.Handle("long", do(func(context.Context, string) error { started <- true; <-end; return nil }))
+			started, end := make(chan bool, 1), make(chan bool)
+			p.queue.Handle("long", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
 			p.queue.Handle("work", do(func(context.Context, string) error { return refusal }))
 			p.enqueue("long", nil, job.InLane("lane"))
 			p.run()
@@ -417,7 +486,7 @@ func testOneInALane(first *process, open opener) {
 		})
 	}
 	callers.Wait()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for len(first.jobs()) > 0 {
 		first.advance(time.Second)
 		select {
@@ -433,16 +502,8 @@ func testOneInALane(first *process, open opener) {
 
 // testLaneOfTheDead cuts a job off in the middle: the next of its lane waits until it was taken up.
 func testLaneOfTheDead(dying *process, open opener) {
-	started, ended := make(chan bool), make(chan bool)
-	dying.queue.Handle("work", do(func(context.Context, string) error {
-		started <- true
-		<-ended
-		return errOnPurpose
-	}))
 	dying.enqueue("work", "first", job.InLane("lane"))
-	dying.run()
-	defer close(ended)
-	receive(dying.T, started, "the job")
+	dying.claim()
 
 	var done []string
 	other := newProcess(dying.T, dying.clock, open, do(func(_ context.Context, payload string) error {
@@ -492,18 +553,10 @@ func testBackoff(p *process, _ opener) {
 	}
 }
 
-// testProcessDied never lets a process end what it began, which to the others is the same.
+// testProcessDied cuts a job off in the middle.
 func testProcessDied(dying *process, open opener) {
-	started, ended := make(chan bool), make(chan bool)
-	dying.queue.Handle("work", do(func(context.Context, string) error {
-		started <- true
-		<-ended
-		return errOnPurpose
-	}))
 	dying.enqueue("work", nil)
-	dying.run()
-	defer close(ended)
-	receive(dying.T, started, "the job")
+	dying.claim()
 
 	done := 0
 	other := newProcess(dying.T, dying.clock, open, do(func(context.Context, string) error {
