@@ -58,6 +58,11 @@ screenshots: test-browser ## Take the README's pictures anew
 soak: have-go have-c-compiler ## Kill the server, its database and connections, at every step and again and again (half an hour)
 	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run 'TestKill|TestPostgresDown|TestNotificationsCut|TestDiskFull' -v .
 
+# Not part of the tests: it asks vuln.go.dev, or the database of ARGS="-db file:///PATH".
+.PHONY: vulnerabilities
+vulnerabilities: have-go ## Look for known holes in what is used of libraries
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(ARGS) -test ./...
+
 .PHONY: bench
 bench: have-go ## Measure the server against a program written by hand, on both databases (six minutes); ARGS="--rounds 9"
 	db/dbtest/with-postgres go run ./bench $(ARGS)

@@ -288,6 +288,26 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// TestLargeHeader refuses headers whose reading alone would take long.
+func TestLargeHeader(t *testing.T) {
+	t.Parallel()
+	s := serve(t, dbtest.SQLite(t))
+	for size, want := range map[int]int{32 << 10: http.StatusOK, 80 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/livez", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Range", "bytes="+strings.Repeat("0-,", size/3))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != want {
+			t.Errorf("%d bytes of header are answered with %s", size, response.Status)
+		}
+	}
+}
+
 // TestForgedHost asks for mails as if the server were somebody else's.
 func TestForgedHost(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/IBM/pgxpoolprometheus"
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
@@ -254,6 +255,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           studio.handler,
 		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    64 << 10,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
 		BaseContext:       func(net.Listener) context.Context { return log.WithContext(context.Background()) },
@@ -505,5 +507,8 @@ func metrics(database *db.DB, events *event.Hub, of []prometheus.Collector) http
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
 			func() float64 { return float64(events.Streams()) }),
 	)
+	if reads := database.ReadPool(); reads != nil {
+		registry.MustRegister(pgxpoolprometheus.NewCollector(reads, map[string]string{"db_name": "studio"}))
+	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}) // also without the database
 }

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long something may take that happens in another process.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // output is what a process has written so far.
 type output struct {

@@ -60,6 +60,7 @@ func TestMetrics(t *testing.T) {
 			}
 
 			told := s.metrics()
+			pool := map[string]string{"sqlite": `go_sql_open_connections{db_name="studio"} `, "postgres": `pgxpool_total_conns{db_name="studio"} `}
 			for _, want := range []string{
 				`studio_graphql_operation_seconds_count{field="signUp",type="mutation"} 1`,
 				`studio_graphql_operation_seconds_count{field="viewer",type="query"} 1`, // which PostgreSQL answers by a plan
@@ -73,6 +74,7 @@ func TestMetrics(t *testing.T) {
 				`studio_jobs_waiting 1`,
 				`studio_jobs_failed 1`,
 				`go_sql_open_connections{db_name="studio"} `,
+				pool[engine],
 			} {
 				if !strings.Contains(told, want) {
 					t.Errorf("the metrics lack %s", want)

@@ -145,6 +145,9 @@ func (d *DB) Close() error {
 // Pool is the pool of connections, for metrics.
 func (d *DB) Pool() *sql.DB { return d.pool.DB }
 
+// ReadPool is the pool of the connections that Read uses, for metrics; nil where there are no reads.
+func (d *DB) ReadPool() *pgxpool.Pool { return d.reads }
+
 // Now is the time in UTC, as exact as PostgreSQL stores it.
 func (d *DB) Now() time.Time { return d.now().UTC().Truncate(time.Microsecond) }
 

@@ -194,7 +194,7 @@ func (e *ear) next() string {
 	select {
 	case payload := <-e.heard:
 		return payload
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		e.Fatal("no signal came")
 		return ""
 	}

@@ -67,7 +67,7 @@ func TestProvisioning(t *testing.T) {
 			go func() { other.jobs.Run(ctx); close(ended) }()
 			select {
 			case <-done:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				s.Error("waited in vain for the provisioner")
 			}
 			cancel()

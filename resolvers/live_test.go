@@ -38,7 +38,7 @@ const (
 )
 
 // soon is the second within which live updates come, and what a busy machine adds.
-const soon = 5 * time.Second
+const soon = 30 * time.Second
 
 // follow opens a subscription over some transport.
 type follow func(p *person, query string, variables vars) *stream

@@ -22,6 +22,7 @@ func TestAtOnce(t *testing.T) {
 		"StorageOnce":    raceForStorage,
 		"FreeByResizing": raceForFreePlan,
 		"FewRedemptions": raceForRedemptions,
+		"CardInUse":      raceForCard,
 	} {
 		t.Run(name, func(t *testing.T) { on(t, test) })
 	}
@@ -95,6 +96,35 @@ func raceForRedemptions(s *studio) {
 	}), fault.CouponInvalid)
 	if len(won) != 3 || s.count("coupons") != 3 {
 		s.Errorf("%d were told that the code is theirs, %d have it, want 3", len(won), s.count("coupons"))
+	}
+}
+
+// raceForCard removes the cards of five organizations while instances are created: each is gone, or
+// there is something to pay.
+func raceForCard(s *studio) {
+	owner := s.signUp("owner")
+	homes := []string{owner.home()}
+	for len(homes) < 5 {
+		homes = append(homes, owner.create("New", fmt.Sprint("new", len(homes))))
+	}
+	for _, home := range homes {
+		owner.setCard(home, "pm_card_visa")
+	}
+	succeeded(race(func(i int) *answer {
+		if i >= 10 {
+			return owner.send(removeCard, vars{"org": homes[i%5]})
+		}
+		return owner.send(createInstance, vars{"org": homes[i%5], "name": fmt.Sprint("i", i), "plan": "cloud-2gb", "storage": 10})
+	}), fault.CardInUse, fault.PaymentMethodRequired)
+	s.settle()
+	for _, home := range homes {
+		got := owner.do(`query($org: ID!) { organization(id: $org) {
+			instances { totalCount } billing { card { last4 } invoices { totalCount } }
+		} }`, vars{"org": home})
+		instances, card := got.get("organization.instances.totalCount").Int(), got.get("organization.billing.card.last4").Exists()
+		if paid := got.get("organization.billing.invoices.totalCount").Int(); (instances > 0) != card || paid != instances {
+			s.Errorf("there are %d instances, %d invoices, and a card: %v", instances, paid, card)
+		}
 	}
 }
 

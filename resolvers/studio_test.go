@@ -418,7 +418,7 @@ func (s *studio) mailedToken(to, kind string) string {
 // eventually waits for what happens in the background.
 func (s *studio) eventually(what string, happened func() bool) {
 	s.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !happened() {
 		select {
 		case <-deadline:

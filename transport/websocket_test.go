@@ -60,7 +60,7 @@ func (c client) subscribe(id, query string) {
 // expect reads one message.
 func (c client) expect(want string) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
 	defer cancel()
 	_, data, err := c.socket.Read(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (c client) expect(want string) {
 // expectClose reads until the server closes.
 func (c client) expectClose(code websocket.StatusCode, reason string) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
 	defer cancel()
 	_, data, err := c.socket.Read(ctx)
 	if err == nil {
