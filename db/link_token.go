@@ -34,6 +34,17 @@ func (d *DB) InsertLinkToken(ctx context.Context, token *LinkToken) error {
 	return mapError(err)
 }
 
+// InsertInvitationLink adds the token of the link that a job mails, and reports whether the invitation
+// was still that job's to mail. Until the token is stored nobody changes the membership; so whoever
+// changes it and then deletes the tokens leaves none.
+func (d *DB) InsertInvitationLink(ctx context.Context, tokenHash, membershipID, jobID string) (open bool, err error) {
+	token := d.forUpdate(d.bun.NewSelect().Model((*Membership)(nil)).
+		ColumnExpr("?, ?, m.id, m.invitation_expires_at", tokenHash, InvitationLink).
+		Where("m.id = ?", membershipID).Where("m.invitation_job_id = ?", jobID).
+		Where("m.status = ?", Invited).Where("m.invitation_expires_at > ?", d.Now()))
+	return changed(d.bun.NewRaw("INSERT INTO link_tokens (token_hash, purpose, subject_id, expires_at) ?", token).Exec(ctx))
+}
+
 // LinkTokenByHash finds a token that has not expired.
 func (d *DB) LinkTokenByHash(ctx context.Context, purpose LinkPurpose, tokenHash string) (*LinkToken, error) {
 	return one[LinkToken](ctx, d.bun.NewSelect().Model((*LinkToken)(nil)).

@@ -131,6 +131,32 @@ func (d *DB) ViewerMemberships(ctx context.Context, viewer *User, organizationID
 	return byKey(organizationIDs, memberships, func(m *Membership) string { return m.OrganizationID }), err
 }
 
+// OpenInvitation is what an invitation says to whoever gets it.
+type OpenInvitation struct {
+	OrganizationName string    `bun:"organization_name"`
+	Email            string    `bun:"email"`
+	ExpiresAt        time.Time `bun:"expires_at"`
+	InviterFirstName string    `bun:"first_name"`
+	InviterLastName  string    `bun:"last_name"`
+	// AccountExists tells whether the invited address has an account.
+	AccountExists bool `bun:"account_exists"`
+}
+
+// InvitedBy is the name of whoever invites.
+func (i *OpenInvitation) InvitedBy() string {
+	return (&User{FirstName: i.InviterFirstName, LastName: i.InviterLastName}).Name()
+}
+
+// OpenInvitation finds an invitation that can be accepted, by its membership.
+func (d *DB) OpenInvitation(ctx context.Context, membershipID string) (*OpenInvitation, error) {
+	return one[OpenInvitation](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
+		ColumnExpr("o.name AS organization_name, m.email, m.invitation_expires_at AS expires_at, u.first_name, u.last_name").
+		ColumnExpr("EXISTS (SELECT 1 FROM users AS a WHERE a.email = m.email) AS account_exists").
+		Join("JOIN organizations AS o ON o.id = m.organization_id").Join("JOIN users AS u ON u.id = m.invited_by_id").
+		Where("m.id = ?", membershipID).Where("m.status = ?", Invited).Where("m.invitation_expires_at > ?", d.Now()).
+		Where("o.deleted_at IS NULL"))
+}
+
 // OpenInvitations lists the invitations that the viewer can accept, newest first.
 func (d *DB) OpenInvitations(ctx context.Context, viewer *User) ([]*Membership, error) {
 	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).

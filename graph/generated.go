@@ -672,7 +672,7 @@ type QueryResolver interface {
 	Organization(ctx context.Context, id string) (*db.Organization, error)
 	OrganizationBySubdomain(ctx context.Context, subdomain string) (*db.Organization, error)
 	SubdomainAvailability(ctx context.Context, subdomain string) (*SubdomainAvailability, error)
-	Invitation(ctx context.Context, token string) (*organization.Preview, error)
+	Invitation(ctx context.Context, token string) (*db.OpenInvitation, error)
 	Catalog(ctx context.Context) (*Catalog, error)
 }
 type SessionResolver interface {
@@ -8697,7 +8697,7 @@ func (ec *executionContext) fieldContext_InstanceEdge_node(_ context.Context, fi
 	return fc, nil
 }
 
-func (ec *executionContext) _InvitationPreview_organizationName(ctx context.Context, field graphql.CollectedField, obj *organization.Preview) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvitationPreview_organizationName(ctx context.Context, field graphql.CollectedField, obj *db.OpenInvitation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8720,7 +8720,7 @@ func (ec *executionContext) fieldContext_InvitationPreview_organizationName(_ co
 	return graphql.NewScalarFieldContext("InvitationPreview", field, false, false, "String")
 }
 
-func (ec *executionContext) _InvitationPreview_email(ctx context.Context, field graphql.CollectedField, obj *organization.Preview) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvitationPreview_email(ctx context.Context, field graphql.CollectedField, obj *db.OpenInvitation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8743,7 +8743,7 @@ func (ec *executionContext) fieldContext_InvitationPreview_email(_ context.Conte
 	return graphql.NewScalarFieldContext("InvitationPreview", field, false, false, "String")
 }
 
-func (ec *executionContext) _InvitationPreview_invitedBy(ctx context.Context, field graphql.CollectedField, obj *organization.Preview) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvitationPreview_invitedBy(ctx context.Context, field graphql.CollectedField, obj *db.OpenInvitation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8752,7 +8752,7 @@ func (ec *executionContext) _InvitationPreview_invitedBy(ctx context.Context, fi
 			return ec.fieldContext_InvitationPreview_invitedBy(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.InvitedBy, nil
+			return obj.InvitedBy(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -8763,10 +8763,10 @@ func (ec *executionContext) _InvitationPreview_invitedBy(ctx context.Context, fi
 	)
 }
 func (ec *executionContext) fieldContext_InvitationPreview_invitedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("InvitationPreview", field, false, false, "String")
+	return graphql.NewScalarFieldContext("InvitationPreview", field, true, false, "String")
 }
 
-func (ec *executionContext) _InvitationPreview_expiresAt(ctx context.Context, field graphql.CollectedField, obj *organization.Preview) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvitationPreview_expiresAt(ctx context.Context, field graphql.CollectedField, obj *db.OpenInvitation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8789,7 +8789,7 @@ func (ec *executionContext) fieldContext_InvitationPreview_expiresAt(_ context.C
 	return graphql.NewScalarFieldContext("InvitationPreview", field, false, false, "Time")
 }
 
-func (ec *executionContext) _InvitationPreview_accountExists(ctx context.Context, field graphql.CollectedField, obj *organization.Preview) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvitationPreview_accountExists(ctx context.Context, field graphql.CollectedField, obj *db.OpenInvitation) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12853,8 +12853,8 @@ func (ec *executionContext) _Query_invitation(ctx context.Context, field graphql
 			return ec.Resolvers.Query().Invitation(ctx, fc.Args["token"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *organization.Preview) graphql.Marshaler {
-			return ec.marshalOInvitationPreview2ᚖstudioᚋorganizationᚐPreview(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *db.OpenInvitation) graphql.Marshaler {
+			return ec.marshalOInvitationPreview2ᚖstudioᚋdbᚐOpenInvitation(ctx, selections, v)
 		},
 		true,
 		false,
@@ -19473,7 +19473,7 @@ func (ec *executionContext) _InstanceEdge(ctx context.Context, sel ast.Selection
 
 var invitationPreviewImplementors = []string{"InvitationPreview"}
 
-func (ec *executionContext) _InvitationPreview(ctx context.Context, sel ast.SelectionSet, obj *organization.Preview) graphql.Marshaler {
+func (ec *executionContext) _InvitationPreview(ctx context.Context, sel ast.SelectionSet, obj *db.OpenInvitation) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invitationPreviewImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -23981,7 +23981,7 @@ func (ec *executionContext) marshalOInt2ᚖint32(ctx context.Context, sel ast.Se
 	return res
 }
 
-func (ec *executionContext) marshalOInvitationPreview2ᚖstudioᚋorganizationᚐPreview(ctx context.Context, sel ast.SelectionSet, v *organization.Preview) graphql.Marshaler {
+func (ec *executionContext) marshalOInvitationPreview2ᚖstudioᚋdbᚐOpenInvitation(ctx context.Context, sel ast.SelectionSet, v *db.OpenInvitation) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

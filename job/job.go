@@ -181,14 +181,14 @@ func (q *Queue) Run(ctx context.Context) {
 				continue
 			}
 		}
-		for {
+		for ctx.Err() == nil {
 			open, free := room(kinds, busy)
 			if len(open) == 0 {
 				break
 			}
 			var jobs []*db.Job
-			jobs, err = q.db.ClaimJobs(ctx, open, q.db.Now().Add(-overdue), lease, free)
-			if err != nil && ctx.Err() == nil {
+			jobs, err = q.claim(ctx, open, q.db.Now().Add(-overdue), free)
+			if err != nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for jobs")
 			}
 			for _, row := range jobs {
@@ -203,6 +203,14 @@ func (q *Queue) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// claim claims jobs also when the server is told to stop meanwhile: what the database has given away,
+// nobody else takes up before its lease is over.
+func (q *Queue) claim(ctx context.Context, kinds []string, due time.Time, limit int) ([]*db.Job, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
+	defer cancel()
+	return q.db.ClaimJobs(ctx, kinds, due, lease, limit)
 }
 
 // room lists the kinds of which more jobs can run, and how many of any of them.

@@ -301,6 +301,18 @@ func TestQueue(t *testing.T) {
 			p.wantJobs()
 		})
 	})
+	// What it has asked for when it is told to stop is given to it, and so it does that too.
+	t.Run("StopsWhileClaiming", func(t *testing.T) {
+		on(t, func(p *process, open opener) {
+			p.enqueue("work", nil)
+			ctx, cancel := context.WithCancel(p.Context())
+			queue := job.NewQueue(open(db.WithClock(p.now), db.WithStatementHook(func(string) { cancel() })), nil)
+			queue.Handle("work", do(func(context.Context, string) error { return nil }))
+			queue.Wake()
+			queue.Run(ctx)
+			p.wantJobs()
+		})
+	})
 	// Jobs that hang, as mails do when their server does not answer, hold up their own kind alone.
 	t.Run("OthersHang", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {

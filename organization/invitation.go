@@ -55,14 +55,11 @@ func (o *Organizations) Invite(ctx context.Context, actor *db.User, organization
 		}
 		now := tx.Now()
 		invited.Status, invited.InvitedByID, invited.InvitedAt = db.Invited, &actor.ID, &now
-		if err := o.offer(ctx, tx, invited); err != nil {
-			return err
-		}
 		store := tx.UpdateMembership
 		if isNew {
 			store = tx.InsertMembership
 		}
-		if err := store(ctx, invited); err != nil {
+		if err := o.offer(ctx, tx, invited, store); err != nil {
 			return err
 		}
 		summary := fmt.Sprintf("%s invited %s.", actor.Name(), email)
@@ -82,10 +79,7 @@ func (o *Organizations) ResendInvitation(ctx context.Context, actor *db.User, me
 		case db.Declined:
 			return fault.New(fault.InvitationInvalid, "%s has declined. Invite them again instead.", invited.Email).On("organizationUserId")
 		}
-		if err := o.offer(ctx, tx, invited); err != nil {
-			return err
-		}
-		if err := tx.UpdateMembership(ctx, invited); err != nil {
+		if err := o.offer(ctx, tx, invited, tx.UpdateMembership); err != nil {
 			return err
 		}
 		summary := fmt.Sprintf("%s resent the invitation of %s.", actor.Name(), invited.Email)
@@ -93,8 +87,11 @@ func (o *Organizations) ResendInvitation(ctx context.Context, actor *db.User, me
 	})
 }
 
-// offer lets the invitation's time begin and has it mailed. The links sent before stop working.
-func (o *Organizations) offer(ctx context.Context, tx *db.DB, invited *db.Membership) error {
+// offer lets the invitation's time begin, has it mailed, and stores it. The links sent before stop
+// working.
+func (o *Organizations) offer(
+	ctx context.Context, tx *db.DB, invited *db.Membership, store func(ctx context.Context, invited *db.Membership) error,
+) error {
 	wait, err := tx.Hit(ctx, "invitation mails to "+invited.Email, mailsPerDay, 24*time.Hour)
 	if err != nil {
 		return err
@@ -102,18 +99,17 @@ func (o *Organizations) offer(ctx context.Context, tx *db.DB, invited *db.Member
 	if wait > 0 {
 		return fault.New(fault.RateLimited, "%s was sent %d invitations within a day. Try again later.", invited.Email, mailsPerDay).After(wait)
 	}
-	if invited.InvitationJobID != nil {
-		if err := tx.DeleteLinkTokens(ctx, db.InvitationLink, invited.ID); err != nil {
-			return err
-		}
-	}
 	jobID, err := o.jobs.Enqueue(ctx, tx, invitationJob, invitationPayload{MembershipID: invited.ID})
 	if err != nil {
 		return err
 	}
+	mailed := invited.InvitationJobID != nil
 	expires, queued := tx.Now().Add(invitationLifetime), db.Queued
 	invited.InvitationExpiresAt, invited.InvitationDelivery, invited.InvitationJobID = &expires, &queued, &jobID
-	return nil
+	if err := store(ctx, invited); err != nil || !mailed {
+		return err
+	}
+	return tx.DeleteLinkTokens(ctx, db.InvitationLink, invited.ID)
 }
 
 type invitationPayload struct {
@@ -121,73 +117,37 @@ type invitationPayload struct {
 }
 
 // mailInvitation makes the link's token only now, since a job is stored and a token must not be.
-// Should the job run twice, both mails have a link that works.
+// Should the job run twice, both mails have a link that works. It has nothing to do when the
+// invitation was accepted, declined, revoked or resent meanwhile.
 func (o *Organizations) mailInvitation(ctx context.Context, jobID string, payload []byte) error {
 	var p invitationPayload
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return err
 	}
-	var message mail.Message
-	err := o.db.InTx(ctx, func(tx *db.DB) error {
-		message = mail.Message{}
-		invited, err := tx.MembershipByID(ctx, p.MembershipID)
-		if err != nil {
-			return err
-		}
-		group, err := tx.LockOrganization(ctx, invited.OrganizationID)
-		if err != nil {
-			return err
-		}
-		invited, err = tx.MembershipByID(ctx, p.MembershipID)
-		if err != nil {
-			return err
-		}
-		if !invited.Pending(tx.Now()) || *invited.InvitationJobID != jobID {
-			return db.ErrNotFound
-		}
-		token := db.NewToken()
-		err = tx.InsertLinkToken(ctx, &db.LinkToken{
-			TokenHash: db.HashToken(token), Purpose: db.InvitationLink, SubjectID: invited.ID, ExpiresAt: *invited.InvitationExpiresAt,
-		})
-		if err != nil {
-			return err
-		}
-		message, err = o.invitationMessage(ctx, tx, group, invited, token)
+	token := db.NewToken()
+	open, err := o.db.InsertInvitationLink(ctx, db.HashToken(token), p.MembershipID, jobID)
+	if err != nil || !open {
 		return err
-	})
-	if errors.Is(err, db.ErrNotFound) {
-		return nil // accepted, declined, revoked or resent meanwhile
 	}
+	invitation, err := o.db.OpenInvitation(ctx, p.MembershipID)
 	if err != nil {
-		return err
+		return orNothing(err)
 	}
+	write := mail.Welcome
+	if invitation.AccountExists {
+		write = mail.Invitation
+	}
+	message := write(invitation.Email, mail.InvitationParams{
+		OrganizationName: invitation.OrganizationName,
+		InvitedBy:        invitation.InvitedBy(),
+		Link:             o.publicURL + "/invitations/" + token,
+		ExpiresAt:        invitation.ExpiresAt,
+	})
 	message.ID = jobID
 	if err := o.mails.Send(ctx, message); err != nil {
 		return err
 	}
 	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.Sent)
-}
-
-// invitationMessage welcomes those who have no account yet.
-func (o *Organizations) invitationMessage(ctx context.Context, tx *db.DB, group *db.Organization, invited *db.Membership, token string) (mail.Message, error) {
-	inviter, err := tx.UserByID(ctx, *invited.InvitedByID)
-	if err != nil {
-		return mail.Message{}, err
-	}
-	params := mail.InvitationParams{
-		OrganizationName: group.Name,
-		InvitedBy:        inviter.Name(),
-		Link:             o.publicURL + "/invitations/" + token,
-		ExpiresAt:        *invited.InvitationExpiresAt,
-	}
-	switch _, err := tx.UserByEmail(ctx, invited.Email); {
-	case err == nil:
-		return mail.Invitation(invited.Email, params), nil
-	case errors.Is(err, db.ErrNotFound):
-		return mail.Welcome(invited.Email, params), nil
-	default:
-		return mail.Message{}, err
-	}
 }
 
 func (o *Organizations) invitationUndelivered(ctx context.Context, jobID string, payload []byte) error {
@@ -318,51 +278,20 @@ func lockInvitation(ctx context.Context, tx *db.DB, membershipID string) (*db.Me
 	return tx.MembershipByID(ctx, membershipID)
 }
 
-// Preview is what an invitation shows to whoever holds its link.
-type Preview struct {
-	OrganizationName, Email, InvitedBy string
-	ExpiresAt                          time.Time
-	AccountExists                      bool
-}
-
-// Preview reads an invitation by its token; nil for any token that does not work.
-func (o *Organizations) Preview(ctx context.Context, token string) (*Preview, error) {
-	preview, err := o.preview(ctx, token)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil, nil
-	}
-	return preview, err
-}
-
-func (o *Organizations) preview(ctx context.Context, token string) (*Preview, error) {
+// Preview is what an invitation shows to whoever holds its link; nil for any token that does not work.
+func (o *Organizations) Preview(ctx context.Context, token string) (*db.OpenInvitation, error) {
 	link, err := o.db.LinkTokenByHash(ctx, db.InvitationLink, db.HashToken(token))
 	if err != nil {
-		return nil, err
+		return nil, orNothing(err)
 	}
-	invited, err := o.db.MembershipByID(ctx, link.SubjectID)
-	if err != nil {
-		return nil, err
+	invitation, err := o.db.OpenInvitation(ctx, link.SubjectID)
+	return invitation, orNothing(err)
+}
+
+// orNothing drops the error that there is no such row.
+func orNothing(err error) error {
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
 	}
-	groups, err := o.db.OrganizationsByID(ctx, []string{invited.OrganizationID})
-	if err != nil {
-		return nil, err
-	}
-	if groups[0] == nil || !invited.Pending(o.db.Now()) {
-		return nil, db.ErrNotFound
-	}
-	inviter, err := o.db.UserByID(ctx, *invited.InvitedByID)
-	if err != nil {
-		return nil, err
-	}
-	_, err = o.db.UserByEmail(ctx, invited.Email)
-	if err != nil && !errors.Is(err, db.ErrNotFound) {
-		return nil, err
-	}
-	return &Preview{
-		OrganizationName: groups[0].Name,
-		Email:            invited.Email,
-		InvitedBy:        inviter.Name(),
-		ExpiresAt:        *invited.InvitationExpiresAt,
-		AccountExists:    err == nil,
-	}, nil
+	return err
 }

@@ -118,10 +118,10 @@ func keepAnOwner(ctx context.Context, tx *db.DB, member *db.Membership) error {
 }
 
 func remove(ctx context.Context, tx *db.DB, member *db.Membership) error {
-	if err := tx.DeleteLinkTokens(ctx, db.InvitationLink, member.ID); err != nil {
+	if err := tx.DeleteMembership(ctx, member.ID); err != nil {
 		return err
 	}
-	return tx.DeleteMembership(ctx, member.ID)
+	return tx.DeleteLinkTokens(ctx, db.InvitationLink, member.ID)
 }
 
 // recordAbout records what the actor did to a user; the text has places for both.

@@ -8,10 +8,9 @@ import (
 	"studio/db"
 	"studio/fault"
 	"studio/graph"
-	"studio/organization"
 )
 
-func (r queries) Invitation(ctx context.Context, token string) (*organization.Preview, error) {
+func (r queries) Invitation(ctx context.Context, token string) (*db.OpenInvitation, error) {
 	return r.Organizations.Preview(ctx, token)
 }
 

@@ -69,7 +69,7 @@ var unnamed = map[string][]string{
 		"UPDATE instances AS i SET … WHERE (id = ?)",
 		"DELETE FROM instances AS i WHERE (id = ?)",
 		"UPDATE invoices AS v SET … WHERE (v.id = ?)",
-		"UPDATE coupons AS k SET … WHERE (k.id = ?)",
+		"UPDATE coupons AS k SET … WHERE (id = ?) AND (granted_at IS NULL)",
 		"DELETE FROM coupons AS k WHERE (id = ?) AND (granted_at IS NULL)",
 		"UPDATE webhook_endpoints AS we SET … WHERE (we.id = ?)",
 		"UPDATE webhook_endpoints AS we SET … WHERE (id = ?)",
@@ -77,8 +77,12 @@ var unnamed = map[string][]string{
 	},
 	"by ID: a job has no more": {
 		"UPDATE memberships AS m SET … WHERE (id = ?) AND (invitation_job_id = ?)",
+		"INSERT INTO link_tokens (token_hash, purpose, subject_id, expires_at) SELECT ?, m.id, m.invitation_expires_at FROM memberships AS m WHERE (m.id = ?) AND (m.invitation_job_id = ?) AND (m.status = ?) AND (m.invitation_expires_at > ?) FOR UPDATE",
 		"SELECT … FROM webhook_deliveries AS wd WHERE (id = ?)",
 		"UPDATE webhook_deliveries AS wd SET … WHERE (wd.id = ?)",
+	},
+	"by ID: a job, or the link in a mail, has no more": {
+		"SELECT o.name AS organization_name, m.email, m.invitation_expires_at AS expires_at, u.first_name, u.last_name, EXISTS (SELECT ? FROM users AS a WHERE a.email = m.email) AS account_exists FROM memberships AS m JOIN organizations AS o ON o.id = m.organization_id JOIN users AS u ON u.id = m.invited_by_id WHERE (m.id = ?) AND (m.status = ?) AND (m.invitation_expires_at > ?) AND (o.deleted_at IS NULL)",
 	},
 	"by endpoint: a delivery does not hold its organization": {
 		"INSERT INTO webhook_deliveries",
@@ -105,7 +109,7 @@ var (
 	ofOrganization  = regexp.MustCompile(`\(SELECT count\(\*\) FROM \w+ AS c WHERE c\.organization_id = o\.id\)|coalesce\(b\.credit, \?\)`)
 	selectedColumns = regexp.MustCompile(`SELECT [\w.]+(?:, [\w.]+)*(,| FROM)`)
 	setColumns      = regexp.MustCompile(`SET .* WHERE`)
-	insertedColumns = regexp.MustCompile(`^(INSERT INTO \w+) .*`)
+	insertedColumns = regexp.MustCompile(`^(INSERT INTO \w+) .* VALUES .*`)
 	ordered         = regexp.MustCompile(`(?: ORDER BY [\w., ]+?)?(?: LIMIT \?)?(\)|$)`)
 
 	assigned    = regexp.MustCompile(`(SET|,) organization_id = \?`)

@@ -1,0 +1,115 @@
+package organization_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"studio/db"
+	"studio/db/dbtest"
+	"studio/job"
+	"studio/mail"
+	"studio/organization"
+)
+
+// inviting is an organization with an open invitation that has not been mailed yet.
+type inviting struct {
+	*testing.T
+	db            *db.DB
+	jobs          *job.Queue
+	organizations *organization.Organizations
+	owner, guest  *db.User
+	invited       *db.Membership
+}
+
+func invite(t *testing.T, database *db.DB) *inviting {
+	t.Helper()
+	i := &inviting{T: t, db: database, jobs: job.NewQueue(database, mail.ErrPermanent)}
+	i.organizations = organization.New(database, i.jobs, mail.NewMailbox(database.Now), "http://localhost", nil)
+	now := database.Now()
+	for user, name := range map[**db.User]string{&i.owner: "owner", &i.guest: "guest"} {
+		*user = &db.User{ID: db.NewID(db.UserPrefix), Email: name + "@example.com", FirstName: name, EmailVerifiedAt: &now, CreatedAt: now}
+		i.ok(database.InsertUser(t.Context(), *user))
+	}
+	created, err := i.organizations.Create(t.Context(), i.owner, "Example", "example1")
+	i.ok(err)
+	i.invited, err = i.organizations.Invite(t.Context(), i.owner, created.ID, i.guest.Email)
+	i.ok(err)
+	return i
+}
+
+func (i *inviting) ok(err error) {
+	i.Helper()
+	if err != nil {
+		i.Fatal(err)
+	}
+}
+
+// wantNoLink checks that no link works that was mailed so far.
+func (i *inviting) wantNoLink() {
+	i.Helper()
+	if tokens := dbtest.Query(i.T, i.db, "SELECT * FROM link_tokens"); len(tokens) > 0 {
+		i.Errorf("a link works: %v", tokens)
+	}
+}
+
+// TestWithdrawnWhileMailed withdraws an invitation just before, and just after, its mail's job has made the
+// link: it does not work afterwards.
+func TestWithdrawnWhileMailed(t *testing.T) {
+	for name, withdraw := range map[string]func(ctx context.Context, i *inviting) error{
+		"Resent": func(ctx context.Context, i *inviting) error {
+			_, err := i.organizations.ResendInvitation(ctx, i.owner, i.invited.ID)
+			return err
+		},
+		"Revoked": func(ctx context.Context, i *inviting) error {
+			return i.organizations.Remove(ctx, i.owner, i.invited.ID, "DELETE")
+		},
+		"Accepted": func(ctx context.Context, i *inviting) error {
+			_, err := i.organizations.Accept(ctx, i.guest, &i.invited.ID, nil)
+			return err
+		},
+		"Declined": func(ctx context.Context, i *inviting) error {
+			return i.organizations.Decline(ctx, i.guest, i.invited.ID)
+		},
+	} {
+		t.Run(name+"Before", func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				var i *inviting
+				var once sync.Once
+				i = invite(t, open(db.WithStatementHook(func(statement string) {
+					if strings.HasPrefix(statement, "INSERT INTO link_tokens") {
+						once.Do(func() { i.ok(withdraw(t.Context(), i)) })
+					}
+				})))
+				i.ok(i.jobs.Do(t.Context(), *i.invited.InvitationJobID))
+				i.wantNoLink()
+			})
+		})
+		t.Run(name+"After", func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				i := invite(t, open())
+				withdrawn := make(chan error, 1)
+				i.ok(i.db.InTx(t.Context(), func(tx *db.DB) error {
+					made, err := tx.InsertInvitationLink(t.Context(), "token", i.invited.ID, *i.invited.InvitationJobID)
+					if err != nil || !made {
+						t.Fatal(made, err)
+					}
+					go func() { withdrawn <- withdraw(t.Context(), i) }()
+					for i.db.CanRead() { // PostgreSQL, where it begins before this ends
+						waiting := dbtest.Query(t, i.db, `SELECT pid FROM pg_stat_activity
+							WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+						if len(waiting) > 0 || len(withdrawn) > 0 {
+							return nil
+						}
+						time.Sleep(time.Millisecond)
+					}
+					return nil
+				}))
+				i.ok(<-withdrawn)
+				i.wantNoLink()
+			})
+		})
+	}
+}
