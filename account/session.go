@@ -74,21 +74,13 @@ func (a *Accounts) authenticate(ctx context.Context, token string) (*Caller, err
 		if found.LastUsedAt != nil {
 			usedAt = *found.LastUsedAt
 		}
-		if err := a.NoteUse(ctx, shown, usedAt); err != nil {
-			return nil, err
-		}
-		user, err := a.db.UserByID(ctx, found.UserID)
-		return &Caller{User: user, APIToken: found}, err
+		return &Caller{User: found.User, APIToken: found}, a.NoteUse(ctx, shown, usedAt)
 	}
 	session, err := a.db.SessionByToken(ctx, shown.TokenHash)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.NoteUse(ctx, shown, session.LastUsedAt); err != nil {
-		return nil, err
-	}
-	user, err := a.db.UserByID(ctx, session.UserID)
-	return &Caller{User: user, Session: session}, err
+	return &Caller{User: session.User, Session: session}, a.NoteUse(ctx, shown, session.LastUsedAt)
 }
 
 // Credential is a token as it is shown now, for reads that find out themselves whether it opens

@@ -19,6 +19,8 @@ type APIToken struct {
 	LastUsedAt *time.Time `bun:"last_used_at"`
 	// ExpiresAt is nil for a token that lasts until it is revoked.
 	ExpiresAt *time.Time `bun:"expires_at"`
+
+	User *User `bun:"rel:belongs-to,join:user_id=id"` // only where it says so
 }
 
 // InsertAPIToken adds a token.
@@ -27,9 +29,9 @@ func (d *DB) InsertAPIToken(ctx context.Context, token *APIToken) error {
 	return mapError(err)
 }
 
-// APITokenByToken finds the row of a token, unless it has expired.
+// APITokenByToken finds the row of a token, with its user, unless it has expired.
 func (d *DB) APITokenByToken(ctx context.Context, tokenHash string) (*APIToken, error) {
-	return one[APIToken](ctx, d.apiTokens().Where("token_hash = ?", tokenHash))
+	return one[APIToken](ctx, d.apiTokens().Relation("User").Where("token_hash = ?", tokenHash))
 }
 
 // APITokensOfUser lists a user's tokens, newest first; expired ones too, until they are revoked.

@@ -19,6 +19,8 @@ type Session struct {
 	CreatedAt  time.Time `bun:"created_at"`
 	LastUsedAt time.Time `bun:"last_used_at"`
 	ExpiresAt  time.Time `bun:"expires_at"`
+
+	User *User `bun:"rel:belongs-to,join:user_id=id"` // only where it says so
 }
 
 // InsertSession adds a session.
@@ -27,9 +29,9 @@ func (d *DB) InsertSession(ctx context.Context, session *Session) error {
 	return mapError(err)
 }
 
-// SessionByToken finds the session that a token opens, unless it has expired.
+// SessionByToken finds the session that a token opens, with its user, unless it has expired.
 func (d *DB) SessionByToken(ctx context.Context, tokenHash string) (*Session, error) {
-	return one[Session](ctx, d.sessions().Where("token_hash = ?", tokenHash))
+	return one[Session](ctx, d.sessions().Relation("User").Where("token_hash = ?", tokenHash))
 }
 
 // SessionsOfUser lists where a user is signed in, newest first.

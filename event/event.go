@@ -34,12 +34,14 @@ func Record(ctx context.Context, tx *db.DB, organizationID string, kind db.Event
 	if err != nil {
 		return err
 	}
+	text := organizationID + " " + string(kind)
 	if endpoints > 0 {
 		if err := deliver(ctx, tx, entry); err != nil {
 			return err
 		}
+		text += delivered
 	}
-	tx.Signal(signal(organizationID, kind))
+	tx.Signal(text)
 	return nil
 }
 

@@ -76,14 +76,16 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// signal is the text that tells the hubs of all processes what is new.
-func signal(organizationID string, kind db.EventType) string {
-	return organizationID + " " + string(kind)
-}
+// delivered ends a signal of an event that webhooks are to be told of.
+const delivered = " delivered"
 
-// notice takes a signal; an empty one means that anything may be new.
-func (h *Hub) notice(text string) {
-	organizationID, kind, _ := strings.Cut(text, " ")
+// HasDeliveries reports whether a signal means that there may be something to deliver to webhooks.
+func HasDeliveries(signal string) bool { return signal == "" || strings.HasSuffix(signal, delivered) }
+
+// notice takes a signal: an organization's ID and, if it is known, the type of the event; an empty one
+// means that anything may be new.
+func (h *Hub) notice(signal string) {
+	organizationID, kind, _ := strings.Cut(strings.TrimSuffix(signal, delivered), " ")
 	h.mu.Lock()
 	if organizationID == "" {
 		h.all = true
@@ -182,7 +184,7 @@ func (h *Hub) serve(ctx context.Context) {
 			} else if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
 				h.end(s, errBehind)
 			} else if !all {
-				time.AfterFunc(breath, func() { h.notice(signal(s.organizationID, "")) })
+				time.AfterFunc(breath, func() { h.notice(s.organizationID) })
 			}
 		case *inbox:
 			if !access.signedIn(s) {

@@ -154,7 +154,7 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 		}
 		if len(events) == 0 {
 			h.add(ctx, f)
-			h.notice(signal(f.organizationID, ""))
+			h.notice(f.organizationID)
 			return
 		}
 		access, err := h.access(ctx, []subscriber{f})

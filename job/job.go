@@ -60,13 +60,17 @@ type Queue struct {
 	wake      chan struct{}
 
 	mu    sync.Mutex
-	freed chan struct{} // closed when a job of a lane has ended
+	woken map[string]bool // the kinds that Wake was called for
+	freed chan struct{}   // closed when a job of a lane has ended
 }
 
 // NewQueue makes a queue; Run makes it work, after all handlers are registered. A job that fails
 // with the permanent error, if there is one, or maxAttempts times, is given up and kept.
 func NewQueue(database *db.DB, permanent error) *Queue {
-	return &Queue{db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1), freed: make(chan struct{})}
+	return &Queue{
+		db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1),
+		woken: map[string]bool{}, freed: make(chan struct{}),
+	}
 }
 
 // Handle registers how jobs of a kind are done.
@@ -101,12 +105,17 @@ func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any
 	if err := tx.InsertJob(ctx, row); err != nil {
 		return "", err
 	}
-	tx.AfterCommit(q.Wake)
+	tx.AfterCommit(func() { q.Wake(kind) })
 	return row.ID, nil
 }
 
-// Wake makes Run look for jobs, also for those that another process made just now.
-func (q *Queue) Wake() {
+// Wake makes Run look for jobs of some kinds, also for those that another process made just now.
+func (q *Queue) Wake(kinds ...string) {
+	q.mu.Lock()
+	for _, kind := range kinds {
+		q.woken[kind] = true
+	}
+	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
 	default: // a wake-up is waiting already
@@ -152,44 +161,31 @@ func (q *Queue) free() {
 	close(q.freed)
 	q.freed = make(chan struct{})
 	q.mu.Unlock()
-	q.Wake()
+	q.Wake(q.kinds()...)
 }
+
+// kinds are those that there are handlers for. Others are for newer processes, and for other queues.
+func (q *Queue) kinds() []string { return slices.Collect(maps.Keys(q.handlers)) }
 
 // Run does jobs until ctx is done, and returns when those under way have ended.
 func (q *Queue) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	kinds := slices.Collect(maps.Keys(q.handlers)) // others are for newer processes, and for other queues
+	kinds := q.kinds()
 	busy, ended := map[string]int{}, make(chan string, workers*len(kinds))
 	var running sync.WaitGroup
 	defer running.Wait()
-	overdue := grace
-	var err error
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if open, _ := room(kinds, busy); err == nil && len(open) == len(kinds) { // or what it was woken for still waits
-				overdue = grace
-			}
-		case <-q.wake:
-			overdue = 0
-		case kind := <-ended:
-			busy[kind]--
-			if busy[kind] < workers-1 { // nothing had to wait for it
-				continue
-			}
-		}
+	// look starts what is due of some kinds, and returns those of which nothing is left.
+	look := func(kinds []string, overdue time.Duration) (done []string) {
 		for ctx.Err() == nil {
 			open, free := room(kinds, busy)
 			if len(open) == 0 {
-				break
+				return nil
 			}
-			var jobs []*db.Job
-			jobs, err = q.claim(ctx, open, q.db.Now().Add(-overdue), free)
+			jobs, err := q.claim(ctx, open, q.db.Now().Add(-overdue), free)
 			if err != nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for jobs")
+				return nil
 			}
 			for _, row := range jobs {
 				busy[row.Kind]++
@@ -199,8 +195,35 @@ func (q *Queue) Run(ctx context.Context) {
 				})
 			}
 			if len(jobs) < free {
-				break
+				return open
 			}
+		}
+		return nil
+	}
+	waiting := map[string]bool{} // kinds of which there may be jobs that this process was woken for
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			look(kinds, grace)
+		case <-q.wake:
+			q.mu.Lock()
+			for _, kind := range kinds {
+				if q.woken[kind] {
+					waiting[kind] = true
+				}
+			}
+			clear(q.woken)
+			q.mu.Unlock()
+		case kind := <-ended:
+			busy[kind]--
+			for len(ended) > 0 { // all that ended during the last look, so that as many are claimed at once
+				busy[<-ended]--
+			}
+		}
+		for _, kind := range look(slices.Collect(maps.Keys(waiting)), 0) {
+			delete(waiting, kind)
 		}
 	}
 }

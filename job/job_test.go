@@ -79,6 +79,7 @@ func (p *process) turn() {
 		return nil
 	}})
 	p.enqueue("last", nil)
+	p.queue.Wake("work", "newer")
 	stop := p.run()
 	receive(p.T, last, "the queue to look for jobs")
 	stop()
@@ -308,7 +309,7 @@ func TestQueue(t *testing.T) {
 			ctx, cancel := context.WithCancel(p.Context())
 			queue := job.NewQueue(open(db.WithClock(p.now), db.WithStatementHook(func(string) { cancel() })), nil)
 			queue.Handle("work", do(func(context.Context, string) error { return nil }))
-			queue.Wake()
+			queue.Wake("work")
 			queue.Run(ctx)
 			p.wantJobs()
 		})

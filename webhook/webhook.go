@@ -54,7 +54,11 @@ func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
 
 // Run delivers until ctx is done.
 func (w *Webhooks) Run(ctx context.Context) {
-	w.db.Listen(ctx, func(string) { w.queue.Wake() })
+	w.db.Listen(ctx, func(signal string) {
+		if event.HasDeliveries(signal) {
+			w.queue.Wake(db.WebhookJob)
+		}
+	})
 	w.queue.Run(ctx)
 }
 
@@ -172,7 +176,7 @@ func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (deliver
 			return fault.Invalid("webhookEndpointId", "This endpoint is disabled. Enable it first.")
 		}
 		delivery, err = tx.InsertWebhookDelivery(ctx, endpoint.ID, nil)
-		tx.AfterCommit(w.queue.Wake)
+		tx.AfterCommit(func() { w.queue.Wake(db.WebhookJob) })
 		return err
 	})
 	return delivery, err
