@@ -55,7 +55,7 @@ screenshots: test-browser ## Take the README's pictures anew
 		organizations-light.png playground-light.png ../../docs/screenshots/
 
 .PHONY: soak
-soak: have-go have-c-compiler ## Kill the server, its database and connections, at every step and again and again (half an hour)
+soak: have-go have-c-compiler ## Kill the server, its database and connections, at every step and again and again (a quarter of an hour)
 	STUDIO_TEST_KILLS=all $(GO_TEST) -timeout 60m -run 'TestKill|TestPostgresDown|TestNotificationsCut|TestDiskFull' -v .
 
 # Not part of the tests: it asks vuln.go.dev, or the database of ARGS="-db file:///PATH".

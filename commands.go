@@ -105,7 +105,7 @@ func (c *seedCommand) Run(ctx context.Context) error {
 			}
 			return err
 		}
-		return (&serveCommand{}).wire(database, nil, nil, &net.TCPAddr{}, &net.TCPAddr{}).seed(ctx, database) // calls neither
+		return (&serveCommand{}).wire(context.Background(), database, nil, &net.TCPAddr{}, &net.TCPAddr{}).seed(ctx, database) // calls neither
 	})
 }
 

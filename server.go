@@ -247,8 +247,10 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		sandboxAddress = sandbox.Addr()
 	}
 
-	leaving, draining := make(chan struct{}), make(chan struct{})
-	studio := s.wire(database, leaving, draining, listener.Addr(), sandboxAddress)
+	leaving := make(chan struct{})
+	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
+	studio := s.wire(draining, database, leaving, listener.Addr(), sandboxAddress)
 	if sandbox != nil {
 		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
 	}
@@ -293,7 +295,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		}
 	}
 	log.Info().Msg("stopping: no new requests, those that run may finish")
-	close(draining) // after the listener, or streams would come back here
+	drain() // after the listener, or streams would come back here
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err = server.Shutdown(ending)
@@ -321,9 +323,9 @@ type studio struct {
 	events        *event.Hub
 }
 
-// wire connects the parts. Leaving is closed when requests are to go elsewhere, draining when streams
-// are to end; the addresses are where the server itself and the sandbox are reached.
-func (s *serveCommand) wire(database *db.DB, leaving, draining <-chan struct{}, server, sandbox net.Addr) *studio {
+// wire connects the parts. Draining is done when streams are to end, and leaving is closed when requests
+// are to go elsewhere; the addresses are where the server itself and the sandbox are reached.
+func (s *serveCommand) wire(draining context.Context, database *db.DB, leaving <-chan struct{}, server, sandbox net.Addr) *studio {
 	var mails studiomail.Sender
 	mailbox := studiomail.NewMailbox(database.Now)
 	mails = mailbox

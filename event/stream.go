@@ -12,7 +12,7 @@ import (
 
 // backlog is how many entries wait for a slow subscriber. When there is no room for checkInterval, it
 // is cut off.
-const backlog = 256
+const backlog = 64
 
 // pageSize is how many events are read at once.
 const pageSize = 200
@@ -33,8 +33,17 @@ type Stream[T any] struct {
 // Entries is the channel to read from.
 func (s *Stream[T]) Entries() <-chan T { return s.entries }
 
-// Err tells why the stream was closed. Call it after the channel is closed.
-func (s *Stream[T]) Err() error { return s.err }
+// Err tells why the stream was closed, once all entries have been read; nil before.
+func (s *Stream[T]) Err() error {
+	select {
+	case _, open := <-s.entries:
+		if !open {
+			return s.err
+		}
+	default:
+	}
+	return nil
+}
 
 // subscriber is a stream as the hub sees it.
 type subscriber interface {

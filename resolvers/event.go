@@ -97,7 +97,7 @@ func (r subscriptions) OrganizationEvents(ctx context.Context, organizationID st
 	if err != nil {
 		return nil, err
 	}
-	return forward(ctx, stream, func(e *db.Event) (*db.Event, error) { return e, nil }), nil
+	return follow(ctx, stream), nil
 }
 
 func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membership, error) {
@@ -105,43 +105,52 @@ func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membe
 	if err != nil {
 		return nil, err
 	}
-	return forward(ctx, stream, func(m *db.Membership) (*db.Membership, error) { return m, nil }), nil
+	return follow(ctx, stream), nil
 }
 
 func follower(caller *account.Caller) event.Caller {
 	return event.Caller{User: caller.User, CredentialID: caller.CredentialID()}
 }
 
-// forward passes on what a stream delivers, as something else or not at all, and tells the client
-// why the stream ended.
+// follow passes on what a stream delivers, and tells the client why it ended.
+func follow[T any](ctx context.Context, stream *event.Stream[T]) <-chan T {
+	transport.OnEnd(ctx, stream.Err)
+	return stream.Entries()
+}
+
+// forward is follow with each entry as something else, or left out when that is nil.
 func forward[In, Out any](ctx context.Context, stream *event.Stream[In], translate func(In) (*Out, error)) <-chan *Out {
 	out := make(chan *Out)
+	ended := make(chan error, 1)
+	transport.OnEnd(ctx, func() error { return <-ended })
 	go func() {
 		defer close(out)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case entry, open := <-stream.Entries():
-				if !open {
-					transport.EndStream(ctx, stream.Err())
-					return
-				}
-				translated, err := translate(entry)
-				if err != nil {
-					transport.EndStream(ctx, err)
-					return
-				}
-				if translated == nil {
-					continue
-				}
-				select {
-				case out <- translated:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}
+		ended <- pass(ctx, stream, translate, out)
 	}()
 	return out
+}
+
+func pass[In, Out any](ctx context.Context, stream *event.Stream[In], translate func(In) (*Out, error), out chan<- *Out) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-stream.Entries():
+			if !open {
+				return stream.Err()
+			}
+			translated, err := translate(entry)
+			if err != nil {
+				return err
+			}
+			if translated == nil {
+				continue
+			}
+			select {
+			case out <- translated:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
 }

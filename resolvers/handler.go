@@ -3,6 +3,7 @@ package resolvers
 // The handler: the schema with its resolvers, guards and limits, served over every transport.
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -37,8 +38,8 @@ type HandlerOptions struct {
 	Unplanned bool
 	// Traced tells that requests have spans, of which operations are parts.
 	Traced bool
-	// Draining is closed when streams are to end, so that clients connect elsewhere.
-	Draining <-chan struct{}
+	// Draining is done when streams are to end, so that clients connect elsewhere.
+	Draining context.Context
 }
 
 // Handler serves GraphQL.
@@ -76,7 +77,9 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	served.Limit = limit
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
-	served.Draining = options.Draining
+	if options.Draining != nil {
+		served.Draining = options.Draining
+	}
 
 	crossOrigin := cors.New(cors.Options{
 		// A list that is empty would let everybody in.

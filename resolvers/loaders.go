@@ -4,7 +4,9 @@ package resolvers
 // however many objects there are.
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -230,27 +232,42 @@ func (l *loaders) webhookEndpoint(ctx context.Context, id string) (*db.WebhookEn
 	return l.webhookEndpoints.Load(ctx, id)()
 }
 
-type loadersKey struct{}
+type scopeKey struct{}
+
+// scope holds the loaders of a part of an operation. They are made when they are first used, as many
+// streams wait at the beginning of a response for long.
+type scope struct {
+	r *Resolvers
+
+	mu      sync.Mutex
+	loaders *loaders
+}
 
 func loadersOf(ctx context.Context) *loaders {
-	l, _ := ctx.Value(loadersKey{}).(*loaders)
-	return l
+	in, _ := ctx.Value(scopeKey{}).(*scope)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.loaders == nil {
+		in.loaders = newLoaders(in.r.DB, in.r.Bills, cmp.Or(in.r.LoaderWait, defaultWait))
+	}
+	return in.loaders
 }
 
 func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
-	wait := r.LoaderWait
-	if wait == 0 {
-		wait = defaultWait
-	}
-	return context.WithValue(ctx, loadersKey{}, newLoaders(r.DB, r.Bills, wait))
+	return context.WithValue(ctx, scopeKey{}, &scope{r: r})
 }
 
-// The scopes of loaders: an operation, since the roots of subscriptions and their directives are
-// outside any response; a response, of which a subscription has many; and each root field of a
-// mutation, since the one before has changed what was loaded.
+// The scopes of loaders: the beginning of an operation, since the roots of subscriptions and their
+// directives are outside any response; a response, of which a subscription has many; and each root field
+// of a mutation, since the one before has changed what was loaded.
 
 func (r *Resolvers) loadersForOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	return next(r.withLoaders(ctx))
+	begin := &scope{r: r}
+	responses := next(context.WithValue(ctx, scopeKey{}, begin))
+	begin.mu.Lock()
+	defer begin.mu.Unlock()
+	begin.loaders = nil // as nothing uses them while a stream waits
+	return responses
 }
 
 func (r *Resolvers) loadersForResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {

@@ -76,7 +76,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)
 	ctx, cancel := context.WithCancel(log.WithContext(context.Background()))
-	draining := make(chan struct{})
+	draining, drain := context.WithCancel(context.Background())
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
 	sandbox := stripesandbox.New(s.db, jobs, s.url+"/webhooks/stripe", stripesandbox.WebhookSecret)
@@ -107,7 +107,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	background.Go(func() { events.Run(ctx) })
 	background.Go(func() { s.webhooks.Run(ctx) })
 	t.Cleanup(func() {
-		close(draining)
+		drain()
 		server.Close()
 		cancel()
 		background.Wait()

@@ -20,13 +20,12 @@ import (
 
 type endKey struct{}
 
-// EndStream tells the subscriber why its stream ends. A subscription's resolver calls it with the
-// context that it was given, before it closes its channel; the first reason counts.
-func EndStream(ctx context.Context, reason error) {
-	end, _ := ctx.Value(endKey{}).(chan error)
-	select {
-	case end <- reason:
-	default:
+// OnEnd has the subscriber told why the stream has ended. A subscription's resolver calls it with the
+// context that it was given; reason is asked once nothing more comes, and nil means that the stream is
+// complete.
+func OnEnd(ctx context.Context, reason func() error) {
+	if end, inStream := ctx.Value(endKey{}).(*func() error); inStream {
+		*end = reason
 	}
 }
 
@@ -48,8 +47,8 @@ func (h *Handler) execute(
 	ctx context.Context, operation *graphql.OperationContext,
 ) iter.Seq2[*graphql.Response, []byte] {
 	return func(yield func(*graphql.Response, []byte) bool) {
-		end := make(chan error, 1)
-		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), endKey{}, end)
+		end := func() error { return nil }
+		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), endKey{}, &end)
 		ctx, cancel := h.limit(ctx, operation)
 		defer cancel()
 
@@ -57,7 +56,8 @@ func (h *Handler) execute(
 		guarded := func(run func()) {
 			defer func() {
 				if panicked := recover(); panicked != nil {
-					EndStream(ctx, operation.Recover(ctx, panicked))
+					err := operation.Recover(ctx, panicked)
+					end = func() error { return err }
 				}
 			}()
 			run()
@@ -90,10 +90,8 @@ func (h *Handler) execute(
 			}
 		}
 
-		var reason error
-		select {
-		case reason = <-end:
-		default:
+		reason := end()
+		if reason == nil {
 			reason = context.Cause(ctx)
 		}
 		// Canceled is how the context ends when nobody is listening any more.

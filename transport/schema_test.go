@@ -145,8 +145,7 @@ func (s *schema) subscribe(ctx context.Context, field *ast.Field) graphql.Respon
 	case "ends":
 		return func(context.Context) *graphql.Response {
 			if sent == 1 {
-				EndStream(ctx, fault.New(fault.Forbidden, "You were removed from the workspace."))
-				EndStream(ctx, errors.New("a later reason"))
+				OnEnd(ctx, func() error { return fault.New(fault.Forbidden, "You were removed from the workspace.") })
 				return nil
 			}
 			sent++

@@ -27,7 +27,7 @@ func TestSSE(t *testing.T) {
 		"Invalid": {"{nope}", next(`{"errors":[{"message":"Cannot query field \"nope\" on type \"Query\".",` +
 			`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`)},
 		"Denied": {"subscription{denied}", next(`{"errors":[{"message":"There is no such project.","extensions":{"code":"NOT_FOUND"}}]}`)},
-		"EndStream": {"subscription{ends}", next(`{"data":{"ends":1}}`) +
+		"OnEnd": {"subscription{ends}", next(`{"data":{"ends":1}}`) +
 			next(`{"errors":[{"message":"You were removed from the workspace.","extensions":{"code":"FORBIDDEN"}}]}`)},
 		"Panic": {"subscription{panics}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
 	} {
@@ -129,13 +129,13 @@ func TestSSECallerDoesNotRead(t *testing.T) {
 
 func TestSSEDraining(t *testing.T) {
 	t.Parallel()
-	draining := make(chan struct{})
+	draining, drain := context.WithCancel(t.Context())
 	schema, server := serve(t, func(h *Handler) { h.Draining = draining })
 	events := stream(t.Context(), t, server, "subscription{wait}")
 	mutation := stream(t.Context(), t, server, "mutation{finish}")
 	arrives(t, schema.started, "subscription")
 	arrives(t, schema.started, "mutation")
-	close(draining)
+	drain()
 	expectLines(t, events, ":", "event: next",
 		`data: {"errors":[{"message":"The server is restarting. Subscribe again.","extensions":{"code":"UNAVAILABLE"}}]}`,
 		"event: complete", "data:")

@@ -58,9 +58,9 @@ type Handler struct {
 	// WriteTimeout is how long a client may take to take what it is sent, or to answer a ping.
 	WriteTimeout time.Duration
 
-	// Draining is closed when the server is shutting down: streams end, while queries and
-	// mutations are finished. It may be nil.
-	Draining <-chan struct{}
+	// Draining is done when the server is shutting down: streams end, while queries and
+	// mutations are finished.
+	Draining context.Context
 }
 
 // New makes a handler with sensible limits, which may be changed before it serves.
@@ -78,6 +78,7 @@ func New(
 		KeepAlive:     15 * time.Second,
 		InitTimeout:   10 * time.Second,
 		WriteTimeout:  10 * time.Second,
+		Draining:      context.Background(),
 	}
 }
 

@@ -137,7 +137,7 @@ func (c *connection) attend(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.Draining:
+		case <-c.Draining.Done():
 			c.drain()
 			return
 		case <-idle.C:

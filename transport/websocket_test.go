@@ -112,7 +112,7 @@ func TestWebSocket(t *testing.T) {
 				`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`}},
 		"Denied": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{denied}"}}`},
 			[]string{`{"id":"1","type":"error","payload":[{"message":"There is no such project.","extensions":{"code":"NOT_FOUND"}}]}`}},
-		"EndStream": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{ends}"}}`},
+		"OnEnd": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{ends}"}}`},
 			[]string{`{"id":"1","type":"next","payload":{"data":{"ends":1}}}`,
 				`{"id":"1","type":"error","payload":[{"message":"You were removed from the workspace.","extensions":{"code":"FORBIDDEN"}}]}`}},
 		"Panic": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{panics}"}}`},
@@ -319,14 +319,14 @@ func TestWebSocketClientDoesNotRead(t *testing.T) {
 
 func TestWebSocketDraining(t *testing.T) {
 	t.Parallel()
-	draining := make(chan struct{})
+	draining, drain := context.WithCancel(t.Context())
 	schema, server := serve(t, func(h *Handler) { h.Draining = draining })
 	c := open(t, server)
 	c.subscribe("1", "subscription{wait}")
 	c.subscribe("2", "mutation{finish}")
 	arrives(t, schema.started, "subscription")
 	arrives(t, schema.started, "mutation")
-	close(draining)
+	drain()
 	arrives(t, schema.cancelled, "cancellation")
 	close(schema.finish)
 	c.expect(`{"id":"2","type":"next","payload":{"data":{"finish":1}}}`)
