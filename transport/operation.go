@@ -14,8 +14,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"studio/fault"
 )
 
 type endKey struct{}
@@ -117,9 +115,7 @@ func (h *Handler) limit(
 	if isSubscription(operation) {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, h.Timeout, fault.New(fault.Unavailable,
-		"The operation took longer than %s and was stopped. Ask for less at once, or try again later.",
-		h.Timeout))
+	return context.WithTimeoutCause(ctx, h.Timeout, h.tookLong())
 }
 
 // present makes the response that tells of an error.

@@ -6,9 +6,12 @@ package transport
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"studio/fault"
 )
 
 // Handler serves GraphQL at one URL over HTTP, server-sent events and WebSocket.
@@ -61,6 +64,8 @@ type Handler struct {
 	// Draining is done when the server is shutting down: streams end, while queries and
 	// mutations are finished.
 	Draining context.Context
+
+	tookLong func() error // made once, as every operation has it
 }
 
 // New makes a handler with sensible limits, which may be changed before it serves.
@@ -68,7 +73,7 @@ func New(
 	executor graphql.GraphExecutor,
 	authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error),
 ) *Handler {
-	return &Handler{
+	h := &Handler{
 		Executor:      executor,
 		Authenticate:  authenticate,
 		MaxBodyBytes:  1 << 20,
@@ -80,6 +85,11 @@ func New(
 		WriteTimeout:  10 * time.Second,
 		Draining:      context.Background(),
 	}
+	h.tookLong = sync.OnceValue(func() error {
+		return fault.New(fault.Unavailable,
+			"The operation took longer than %s and was stopped. Ask for less at once, or try again later.", h.Timeout)
+	})
+	return h
 }
 
 // ServeHTTP answers a request. It returns when the stream or the WebSocket that the request asked
