@@ -137,14 +137,13 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 		freed := q.freed
 		q.mu.Unlock()
 		row, err := q.db.ClaimJob(ctx, id, lease)
-		if errors.Is(err, db.ErrNotFound) {
-			return ErrPending
-		}
-		if err != nil {
-			return err
-		}
-		if row != nil {
+		switch {
+		case row != nil:
 			return q.do(ctx, row)
+		case errors.Is(err, db.ErrNotFound), ctx.Err() != nil:
+			return ErrPending
+		case err != nil:
+			return err
 		}
 		select {
 		case <-ctx.Done():

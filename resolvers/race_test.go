@@ -115,7 +115,7 @@ func raceForCard(s *studio) {
 			return owner.send(removeCard, vars{"org": homes[i%5]})
 		}
 		return owner.send(createInstance, vars{"org": homes[i%5], "name": fmt.Sprint("i", i), "plan": "cloud-2gb", "storage": 10})
-	}), fault.CardInUse, fault.PaymentMethodRequired)
+	}), fault.CardInUse, fault.PaymentMethodRequired, fault.Unavailable) // the last when its turn does not come for long
 	s.settle()
 	for _, home := range homes {
 		got := owner.do(`query($org: ID!) { organization(id: $org) {
