@@ -137,16 +137,21 @@ var operations = map[string]operation{
 	},
 }
 
+// eachOperation runs a test of every operation on every engine.
+func eachOperation(t *testing.T, test func(s *server, o operation)) {
+	t.Parallel()
+	for name, o := range operations {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(s *server) { test(s, o) })
+		})
+	}
+}
+
 // TestStripeFails cuts the wire at each call of each operation, before Stripe has heard and after the
 // call has had its effect. Afterwards everything has happened, once. As it takes long, each engine has
 // half of it: the one that a call is cut before of, the other is cut after.
 func TestStripeFails(t *testing.T) {
-	t.Parallel()
-	for name, o := range operations {
-		t.Run(name, func(t *testing.T) {
-			each(t, func(s *server) { testStripeFails(s, o) })
-		})
-	}
+	eachOperation(t, testStripeFails)
 }
 
 func testStripeFails(s *server, o operation) {
@@ -196,12 +201,7 @@ func testStripeFails(s *server, o operation) {
 // been done by somebody else. Everything has happened once. As it takes long, each engine has every
 // other answer.
 func TestOvertaken(t *testing.T) {
-	t.Parallel()
-	for name, o := range operations {
-		t.Run(name, func(t *testing.T) {
-			each(t, func(s *server) { testOvertaken(s, o) })
-		})
-	}
+	eachOperation(t, testOvertaken)
 }
 
 func testOvertaken(s *server, o operation) {

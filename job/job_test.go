@@ -415,29 +415,33 @@ func TestDo(t *testing.T) {
 		})
 	}
 	// Nor does it take the job from whoever has it.
-	t.Run("OvertakenMeanwhile", func(t *testing.T) {
-		on(t, func(p *process, open opener) {
-			started, end, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
-			other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
-			var id string
-			p.queue.Handle("work", do(func(context.Context, string) error {
-				p.loseLeases()
-				go func() { ended <- other.queue.Do(p.Context(), id) }()
-				receive(p.T, started, "the other to take the job up")
-				return nil
-			}))
-			id = p.enqueue("work", nil, job.Foreground())
-			if err := p.queue.Do(p.Context(), id); err != nil {
-				p.Error(err)
-			}
-			p.wantJobs(stored{2, "", false})
-			close(end)
-			if err := receive(p.T, ended, "the other"); !errors.Is(err, errOnPurpose) {
-				p.Errorf("got the error %v", err)
-			}
-			p.wantJobs(stored{2, "on purpose", false})
+	for name, test := range map[string]struct{ err, want error }{
+		"OvertakenMeanwhile": {nil, nil}, "OvertakenMeanwhileFailed": {errOnPurpose, job.ErrPending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(p *process, open opener) {
+				started, end, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
+				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
+				var id string
+				p.queue.Handle("work", do(func(context.Context, string) error {
+					p.loseLeases()
+					go func() { ended <- other.queue.Do(p.Context(), id) }()
+					receive(p.T, started, "the other to take the job up")
+					return test.err
+				}))
+				id = p.enqueue("work", nil, job.Foreground())
+				if err := p.queue.Do(p.Context(), id); !errors.Is(err, test.want) {
+					p.Errorf("got the error %v, want %v", err, test.want)
+				}
+				p.wantJobs(stored{2, "", false})
+				close(end)
+				if err := receive(p.T, ended, "the other"); !errors.Is(err, errOnPurpose) {
+					p.Errorf("got the error %v", err)
+				}
+				p.wantJobs(stored{2, "on purpose", false})
+			})
 		})
-	})
+	}
 	// Whoever waits for a lane gets it when it is free.
 	t.Run("Lane", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {

@@ -9,42 +9,23 @@ import (
 
 	"studio/db"
 	"studio/db/dbtest"
-	"studio/job"
-	"studio/mail"
-	"studio/organization"
 )
 
 // inviting is an organization with an open invitation that has not been mailed yet.
 type inviting struct {
-	*testing.T
-	db            *db.DB
-	jobs          *job.Queue
-	organizations *organization.Organizations
-	owner, guest  *db.User
-	invited       *db.Membership
+	*group
+	guest   *db.User
+	invited *db.Membership
 }
 
 func invite(t *testing.T, database *db.DB) *inviting {
 	t.Helper()
-	i := &inviting{T: t, db: database, jobs: job.NewQueue(database, mail.ErrPermanent)}
-	i.organizations = organization.New(database, i.jobs, mail.NewMailbox(database.Now), "http://localhost", nil)
-	now := database.Now()
-	for user, name := range map[**db.User]string{&i.owner: "owner", &i.guest: "guest"} {
-		*user = &db.User{ID: db.NewID(db.UserPrefix), Email: name + "@example.com", FirstName: name, EmailVerifiedAt: &now, CreatedAt: now}
-		i.ok(database.InsertUser(t.Context(), *user))
-	}
-	created, err := i.organizations.Create(t.Context(), i.owner, "Example", "example1")
-	i.ok(err)
-	i.invited, err = i.organizations.Invite(t.Context(), i.owner, created.ID, i.guest.Email)
+	i := &inviting{group: found(t, database)}
+	i.guest = i.user("guest")
+	var err error
+	i.invited, err = i.organizations.Invite(t.Context(), i.owner, i.ID, i.guest.Email)
 	i.ok(err)
 	return i
-}
-
-func (i *inviting) ok(err error) {
-	i.Helper()
-	if err != nil {
-		i.Fatal(err)
-	}
 }
 
 // wantNoLink checks that no link works that was mailed so far.

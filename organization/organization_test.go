@@ -13,46 +13,71 @@ import (
 	"studio/organization"
 )
 
+// group is an organization with its founder, and jobs that do not run yet.
+type group struct {
+	*testing.T
+	*db.Organization
+	db            *db.DB
+	jobs          *job.Queue
+	organizations *organization.Organizations
+	owner         *db.User
+}
+
+func found(t *testing.T, database *db.DB) *group {
+	t.Helper()
+	g := &group{T: t, db: database, jobs: job.NewQueue(database, mail.ErrPermanent)}
+	release := func(context.Context, string, string) error { return nil }
+	g.organizations = organization.New(database, g.jobs, mail.NewMailbox(database.Now), "http://localhost", release)
+	g.owner = g.user("owner")
+	var err error
+	g.Organization, err = g.organizations.Create(t.Context(), g.owner, "Example", "example1")
+	g.ok(err)
+	return g
+}
+
+// user adds one with a verified address.
+func (g *group) user(name string) *db.User {
+	g.Helper()
+	now := g.db.Now()
+	user := &db.User{ID: db.NewID(db.UserPrefix), Email: name + "@example.com", FirstName: name, EmailVerifiedAt: &now, CreatedAt: now}
+	g.ok(g.db.InsertUser(g.Context(), user))
+	return user
+}
+
+func (g *group) ok(err error) {
+	g.Helper()
+	if err != nil {
+		g.Fatal(err)
+	}
+}
+
 // TestDeleteGivenUp lets an organization go on whose deletion failed as often as it is tried.
 func TestDeleteGivenUp(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		database := open()
-		ok := func(err error) {
-			t.Helper()
-			if err != nil {
-				t.Fatal(err)
-			}
+		g := found(t, open())
+		rename := func() error {
+			_, err := g.organizations.Rename(t.Context(), g.owner, g.ID, "Renamed")
+			return err
 		}
-		jobs := job.NewQueue(database, mail.ErrPermanent)
-		release := func(context.Context, string, string) error { return nil }
-		organizations := organization.New(database, jobs, mail.NewMailbox(database.Now), "http://localhost", release)
-		owner := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: database.Now()}
-		ok(database.InsertUser(t.Context(), owner))
-		created, err := organizations.Create(t.Context(), owner, "Example", "example1")
-		ok(err)
-
-		ok(database.SetOrganizationClosing(t.Context(), created.ID, true))
-		if _, err := organizations.Rename(t.Context(), owner, created.ID, "Renamed"); err == nil {
+		g.ok(g.db.SetOrganizationClosing(t.Context(), g.ID, true))
+		if rename() == nil {
 			t.Error("an organization that is being deleted was renamed")
 		}
 		// The job that cannot find who asked for it, at its last attempt.
 		last := &db.Job{
-			ID: db.NewID(db.JobPrefix), Kind: "delete organization", Attempts: 17, RunAt: database.Now().Add(-time.Minute), CreatedAt: database.Now(),
-			Payload: `{"OrganizationID": "` + created.ID + `", "ActorID": "` + db.NewID(db.UserPrefix) + `"}`,
+			ID: db.NewID(db.JobPrefix), Kind: "delete organization", Attempts: 17, RunAt: g.db.Now().Add(-time.Minute), CreatedAt: g.db.Now(),
+			Payload: `{"OrganizationID": "` + g.ID + `", "ActorID": "` + db.NewID(db.UserPrefix) + `"}`,
 		}
-		ok(database.InsertJob(t.Context(), last))
+		g.ok(g.db.InsertJob(t.Context(), last))
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
-		running.Go(func() { jobs.Run(ctx) })
+		running.Go(func() { g.jobs.Run(ctx) })
 		t.Cleanup(func() {
 			cancel()
 			running.Wait()
 		})
 		deadline := time.After(time.Minute)
-		for {
-			if _, err = organizations.Rename(t.Context(), owner, created.ID, "Renamed"); err == nil {
-				return
-			}
+		for err := rename(); err != nil; err = rename() {
 			select {
 			case <-deadline:
 				t.Fatalf("the organization stays closed: %v", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"studio/db"
+	"studio/db/dbtest"
 	"studio/fault"
 )
 
@@ -146,6 +147,17 @@ func TestWebhooks(t *testing.T) {
 				d.Get("event.summary").String() == "" || d.Get("latencyMs").Type != gjson.Number {
 				s.Errorf("the delivery is %s", d.Raw)
 			}
+		})
+	})
+	// The clock stands still, so that a delivery which no signal tells of is never found.
+	t.Run("Told", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s := start(t, open, &clock{frozen: time.Now()})
+			owner := s.signUp("owner")
+			home, r := owner.home(), s.receiver(nil)
+			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			s.wantMessages(r, 1)
 		})
 	})
 	t.Run("ChosenTypes", func(t *testing.T) {
