@@ -15,9 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -112,21 +110,6 @@ func sqlitePool(path string) (*sql.DB, error) {
 	pool.SetMaxOpenConns(2 * runtime.NumCPU())
 	pool.SetMaxIdleConns(2 * runtime.NumCPU())
 	return pool, nil
-}
-
-func postgresPool(config *pgx.ConnConfig) *sql.DB {
-	// Bun writes arguments into the text, so a statement cache would hold every text once.
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
-		conn.TypeMap().RegisterType(&pgtype.Type{
-			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
-		})
-		return nil
-	}))
-	pool.SetMaxOpenConns(16)
-	pool.SetMaxIdleConns(16)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	return pool
 }
 
 func newDB(pool *bun.DB, signals *signals) *DB {

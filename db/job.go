@@ -49,7 +49,7 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease
 		next = next.For("UPDATE SKIP LOCKED")
 	}
 	jobs := []*Job{}
-	err := d.claim(lease).Where("id IN (?)", next).Returning("*").Scan(ctx, &jobs)
+	err := d.claim(lease).Where("id IN (?)", next).Returning("?Columns").Scan(ctx, &jobs)
 	if err = mapError(err); errors.Is(err, ErrDuplicate) {
 		return nil, nil // another process took a lane at the same moment
 	}
@@ -64,7 +64,7 @@ func (d *DB) ClaimJob(ctx context.Context, id string, lease time.Duration) (*Job
 	err := d.claim(lease).Set("run_at = ?", d.Now()).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
 		Where(`lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
 			WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)`).
-		Returning("*").Scan(ctx, &jobs)
+		Returning("?Columns").Scan(ctx, &jobs)
 	if err = mapError(err); errors.Is(err, ErrDuplicate) {
 		return nil, nil
 	}

@@ -55,7 +55,7 @@ func (d *DB) LinkTokenByHash(ctx context.Context, purpose LinkPurpose, tokenHash
 func (d *DB) TakeLinkToken(ctx context.Context, purpose LinkPurpose, tokenHash string) (*LinkToken, error) {
 	token := new(LinkToken)
 	_, err := d.bun.NewDelete().Model(token).Where("token_hash = ?", tokenHash).
-		Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()).Returning("*").Exec(ctx)
+		Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()).Returning("?Columns").Exec(ctx)
 	if err != nil {
 		return nil, mapError(err)
 	}

@@ -197,7 +197,7 @@ func (d *DB) SetWebhookFailing(ctx context.Context, endpointID string, since *ti
 // next attempt.
 func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limit int) ([]*Rows[WebhookDelivery], error) {
 	list := func(endpointID string) *bun.SelectQuery {
-		return d.bun.NewSelect().Model((*WebhookDelivery)(nil)).ColumnExpr("wd.*").
+		return d.bun.NewSelect().Model((*WebhookDelivery)(nil)).ColumnExpr("?TableColumns").
 			ColumnExpr("(SELECT j.run_at FROM jobs AS j WHERE j.id = wd.job_id) AS next_attempt_at").Where("endpoint_id = ?", endpointID)
 	}
 	return readPages(ctx, d, endpointIDs, Page{Limit: limit}, deliveryOrder, list, func(w *WebhookDelivery) string { return w.EndpointID })
