@@ -25,13 +25,11 @@ import (
 
 	"github.com/IBM/pgxpoolprometheus"
 	"github.com/alecthomas/kong"
-	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/realclientip/realclientip-go"
 	"github.com/rs/zerolog"
-	"github.com/rs/zerolog/hlog"
 
 	"studio/account"
 	"studio/billing"
@@ -62,15 +60,14 @@ type commands struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	log := zerolog.New(os.Stderr).With().Timestamp().Logger()
-	if isatty.IsTerminal(os.Stderr.Fd()) {
-		log = log.Output(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly})
-	}
+	log, flush := newLog(os.Stderr)
 	var given commands
 	parsed := kong.Parse(&given, kong.Name("studio"),
 		kong.Description("Organizations, users, instances and billing as a GraphQL API."))
 	parsed.BindTo(log.WithContext(ctx), (*context.Context)(nil))
-	parsed.FatalIfErrorf(parsed.Run())
+	err := parsed.Run()
+	flush()
+	parsed.FatalIfErrorf(err)
 }
 
 type serveCommand struct {
@@ -450,21 +447,6 @@ func (w *studio) startBackground(ctx context.Context) (stop func()) {
 		cancel()
 		running.Wait()
 	}
-}
-
-// logged gives each request an ID and a line in the log. The path is left out: those of mailed
-// links hold a token.
-func logged(next http.Handler) http.Handler {
-	access := hlog.AccessHandler(func(r *http.Request, status, size int, duration time.Duration) {
-		zerolog.Ctx(r.Context()).Info().Str("method", r.Method).Str("route", r.Pattern).
-			Int("status", status).Int("bytes", size).Dur("ms", duration).Msg("request")
-	})
-	withID := hlog.RequestIDHandler("request", "X-Request-Id")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		log := zerolog.Ctx(r.Context()).With().Logger()
-		r = r.WithContext(log.WithContext(r.Context()))
-		withID(access(next)).ServeHTTP(w, r)
-	})
 }
 
 // secured says on every response what browsers must not do with it. Pages add their own policy.
