@@ -5,15 +5,13 @@ package db
 
 import (
 	"context"
-
-	"github.com/uptrace/bun"
 )
 
 // LiveCredentials returns those of the session and API token IDs that still open something.
 func (d *DB) LiveCredentials(ctx context.Context, ids []string) (map[string]bool, error) {
 	var live []string
-	err := d.sessions().Column("id").Where("id IN (?)", bun.List(ids)).
-		UnionAll(d.apiTokens().Column("id").Where("id IN (?)", bun.List(ids))).Scan(ctx, &live)
+	err := d.sessions().Column("id").Where("?", d.among("id", ids)).
+		UnionAll(d.apiTokens().Column("id").Where("?", d.among("id", ids))).Scan(ctx, &live)
 	found := make(map[string]bool, len(live))
 	for _, id := range live {
 		found[id] = true
@@ -24,5 +22,5 @@ func (d *DB) LiveCredentials(ctx context.Context, ids []string) (map[string]bool
 // AcceptedMemberships lists the memberships of users in organizations, of all pairs of the two.
 func (d *DB) AcceptedMemberships(ctx context.Context, organizationIDs, userIDs []string) ([]*Membership, error) {
 	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("user_id IN (?)", bun.List(userIDs)))
+		Where("?", d.among("organization_id", organizationIDs)).Where("?", d.among("user_id", userIDs)))
 }

@@ -46,7 +46,7 @@ func (d *DB) BillingAccountOf(ctx context.Context, organizationID string) (*Bill
 // BillingAccountsOf finds accounts, in the order of organizationIDs, nil where there is none.
 func (d *DB) BillingAccountsOf(ctx context.Context, organizationIDs []string) ([]*BillingAccount, error) {
 	accounts, err := many[BillingAccount](ctx, d.bun.NewSelect().Model((*BillingAccount)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)))
+		Where("?", d.among("organization_id", organizationIDs)))
 	return byKey(organizationIDs, accounts, func(a *BillingAccount) string { return a.OrganizationID }), err
 }
 

@@ -73,14 +73,14 @@ func (d *DB) CouponByCode(ctx context.Context, organizationID, code string) (*Co
 // CouponsByID finds granted coupons, in the order of ids, nil where there is none.
 func (d *DB) CouponsByID(ctx context.Context, ids []string) ([]*Coupon, error) {
 	coupons, err := many[Coupon](ctx, d.bun.NewSelect().Model((*Coupon)(nil)).
-		Where("k.id IN (?)", bun.List(ids)).Where("granted_at IS NOT NULL"))
+		Where("?", d.among("k.id", ids)).Where("granted_at IS NOT NULL"))
 	return byKey(ids, coupons, func(k *Coupon) string { return k.ID }), err
 }
 
 // CouponsOfOrganizations lists the granted coupons of each organization, newest first.
 func (d *DB) CouponsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*Coupon, error) {
 	query := d.bun.NewSelect().Model((*Coupon)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("granted_at IS NOT NULL")
+		Where("?", d.among("organization_id", organizationIDs)).Where("granted_at IS NOT NULL")
 	coupons, err := many[Coupon](ctx, couponOrder.sort(query, false))
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+	"github.com/uptrace/bun/schema"
 	_ "modernc.org/sqlite" // without cgo, so that a build needs only Go
 )
 
@@ -259,3 +260,12 @@ func (h statementHook) BeforeQuery(ctx context.Context, event *bun.QueryEvent) c
 }
 
 func (statementHook) AfterQuery(context.Context, *bun.QueryEvent) {}
+
+// among is the condition that a column has one of the values. On PostgreSQL they are one value, so that
+// the statement is the same however many there are.
+func (d *DB) among(column string, values []string) schema.QueryWithArgs {
+	if d.isPostgres() {
+		return bun.SafeQuery("? = ANY (?::text[])", bun.Safe(column), pgdialect.Array(values))
+	}
+	return bun.SafeQuery("? IN (?)", bun.Safe(column), bun.List(values))
+}

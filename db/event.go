@@ -83,7 +83,7 @@ func (d *DB) EventByID(ctx context.Context, id string) (*Event, error) {
 
 // EventsByID finds events, in the order of ids, nil where there is none.
 func (d *DB) EventsByID(ctx context.Context, ids []string) ([]*Event, error) {
-	events, err := many[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("id IN (?)", bun.List(ids)))
+	events, err := many[Event](ctx, d.bun.NewSelect().Model((*Event)(nil)).Where("?", d.among("id", ids)))
 	return byKey(ids, events, func(e *Event) string { return e.ID }), err
 }
 
@@ -105,7 +105,7 @@ func (d *DB) EventHeads(ctx context.Context, organizationIDs []string) (map[stri
 		EventSeq int64  `bun:"event_seq"`
 	}
 	err := d.bun.NewSelect().Model((*Organization)(nil)).Column("id", "event_seq").
-		Where("id IN (?)", bun.List(organizationIDs)).Scan(ctx, &rows)
+		Where("?", d.among("id", organizationIDs)).Scan(ctx, &rows)
 	heads := make(map[string]int64, len(rows))
 	for _, row := range rows {
 		heads[row.ID] = row.EventSeq
@@ -115,7 +115,7 @@ func (d *DB) EventHeads(ctx context.Context, organizationIDs []string) (map[stri
 
 // EventsOfOrganizations is the same page of several organizations' logs, newest first.
 func (d *DB) EventsOfOrganizations(ctx context.Context, organizationIDs []string, page Page) ([]*Rows[Event], error) {
-	list := func(organizationID string) *bun.SelectQuery {
+	list := func(organizationID any) *bun.SelectQuery {
 		return d.bun.NewSelect().Model((*Event)(nil)).Where("organization_id = ?", organizationID)
 	}
 	return readPages(ctx, d, organizationIDs, page, eventOrder, list, func(e *Event) string { return e.OrganizationID })
@@ -123,6 +123,6 @@ func (d *DB) EventsOfOrganizations(ctx context.Context, organizationIDs []string
 
 // CountEventsOfOrganizations counts what EventsOfOrganizations lists.
 func (d *DB) CountEventsOfOrganizations(ctx context.Context, organizationIDs []string) ([]int, error) {
-	query := d.bun.NewSelect().Model((*Event)(nil)).Where("e.organization_id IN (?)", bun.List(organizationIDs))
+	query := d.bun.NewSelect().Model((*Event)(nil)).Where("?", d.among("e.organization_id", organizationIDs))
 	return d.countByOrganization(ctx, organizationIDs, query, "e")
 }

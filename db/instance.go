@@ -118,7 +118,7 @@ func (d *DB) InstanceTaking(ctx context.Context, organizationID, name, url strin
 
 // InstancesByID finds instances, in the order of ids, nil where there is none.
 func (d *DB) InstancesByID(ctx context.Context, ids []string) ([]*Instance, error) {
-	instances, err := many[Instance](ctx, d.bun.NewSelect().Model((*Instance)(nil)).Where("i.id IN (?)", bun.List(ids)))
+	instances, err := many[Instance](ctx, d.bun.NewSelect().Model((*Instance)(nil)).Where("?", d.among("i.id", ids)))
 	return byKey(ids, instances, func(i *Instance) string { return i.ID }), err
 }
 
@@ -129,7 +129,7 @@ func (d *DB) InstancesOf(ctx context.Context, organizationID string) ([]*Instanc
 
 // InstancesOfOrganizations is the same page of several organizations' instances, by name.
 func (d *DB) InstancesOfOrganizations(ctx context.Context, organizationIDs []string, page Page) ([]*Rows[Instance], error) {
-	list := func(organizationID string) *bun.SelectQuery {
+	list := func(organizationID any) *bun.SelectQuery {
 		return d.bun.NewSelect().Model((*Instance)(nil)).Where("organization_id = ?", organizationID)
 	}
 	return readPages(ctx, d, organizationIDs, page, instanceOrder, list, func(i *Instance) string { return i.OrganizationID })
@@ -137,7 +137,7 @@ func (d *DB) InstancesOfOrganizations(ctx context.Context, organizationIDs []str
 
 // CountInstancesOfOrganizations counts what InstancesOfOrganizations lists.
 func (d *DB) CountInstancesOfOrganizations(ctx context.Context, organizationIDs []string) ([]int, error) {
-	query := d.bun.NewSelect().Model((*Instance)(nil)).Where("i.organization_id IN (?)", bun.List(organizationIDs))
+	query := d.bun.NewSelect().Model((*Instance)(nil)).Where("?", d.among("i.organization_id", organizationIDs))
 	return d.countByOrganization(ctx, organizationIDs, query, "i")
 }
 
@@ -145,6 +145,6 @@ func (d *DB) CountInstancesOfOrganizations(ctx context.Context, organizationIDs 
 // keep it, by when their next bill is due.
 func (d *DB) BilledInstancesOf(ctx context.Context, organizationIDs []string) ([]*Instance, error) {
 	return many[Instance](ctx, d.bun.NewSelect().Model((*Instance)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).Where("subscription_id IS NOT NULL").
+		Where("?", d.among("organization_id", organizationIDs)).Where("subscription_id IS NOT NULL").
 		Where("period_end IS NOT NULL").Where("status <> ?", InstanceDeleting).OrderExpr("period_end, name"))
 }

@@ -96,7 +96,7 @@ func (d *DB) InvoiceByID(ctx context.Context, id string) (*Invoice, error) {
 
 // InvoicesByID finds invoices, in the order of ids, nil where there is none.
 func (d *DB) InvoicesByID(ctx context.Context, ids []string) ([]*Invoice, error) {
-	invoices, err := many[Invoice](ctx, d.bun.NewSelect().Model((*Invoice)(nil)).Where("v.id IN (?)", bun.List(ids)))
+	invoices, err := many[Invoice](ctx, d.bun.NewSelect().Model((*Invoice)(nil)).Where("?", d.among("v.id", ids)))
 	return byKey(ids, invoices, func(v *Invoice) string { return v.ID }), err
 }
 
@@ -106,7 +106,7 @@ func (d *DB) InvoicesByStripeID(ctx context.Context, organizationID string, stri
 		return nil, nil
 	}
 	return many[Invoice](ctx, d.bun.NewSelect().Model((*Invoice)(nil)).
-		Where("organization_id = ?", organizationID).Where("stripe_id IN (?)", bun.List(stripeIDs)))
+		Where("organization_id = ?", organizationID).Where("?", d.among("stripe_id", stripeIDs)))
 }
 
 // UnsettledInvoices lists an organization's invoices that can still change: drafts, open and
@@ -124,7 +124,7 @@ func (d *DB) NewestInvoice(ctx context.Context, organizationID string) (*Invoice
 // InvoicesOfOrganizations is the same page of several organizations' invoices of a status, of all
 // when it is "", newest first.
 func (d *DB) InvoicesOfOrganizations(ctx context.Context, organizationIDs []string, status InvoiceStatus, page Page) ([]*Rows[Invoice], error) {
-	list := func(organizationID string) *bun.SelectQuery {
+	list := func(organizationID any) *bun.SelectQuery {
 		return d.invoices(status).Where("organization_id = ?", organizationID)
 	}
 	return readPages(ctx, d, organizationIDs, page, invoiceOrder, list, func(v *Invoice) string { return v.OrganizationID })
@@ -132,7 +132,7 @@ func (d *DB) InvoicesOfOrganizations(ctx context.Context, organizationIDs []stri
 
 // CountInvoicesOfOrganizations counts what InvoicesOfOrganizations lists.
 func (d *DB) CountInvoicesOfOrganizations(ctx context.Context, organizationIDs []string, status InvoiceStatus) ([]int, error) {
-	query := d.invoices(status).Where("v.organization_id IN (?)", bun.List(organizationIDs))
+	query := d.invoices(status).Where("?", d.among("v.organization_id", organizationIDs))
 	return d.countByOrganization(ctx, organizationIDs, query, "v")
 }
 

@@ -106,7 +106,7 @@ func (d *DB) MembershipByID(ctx context.Context, id string) (*Membership, error)
 
 // MembershipsByID finds memberships, in the order of ids, nil where there is none.
 func (d *DB) MembershipsByID(ctx context.Context, ids []string) ([]*Membership, error) {
-	memberships, err := many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Where("m.id IN (?)", bun.List(ids)))
+	memberships, err := many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Where("?", d.among("m.id", ids)))
 	return byKey(ids, memberships, func(m *Membership) string { return m.ID }), err
 }
 
@@ -126,7 +126,7 @@ func (d *DB) AcceptedMembership(ctx context.Context, organizationID, userID stri
 // invitation, in the order of organizationIDs, nil where there is none.
 func (d *DB) ViewerMemberships(ctx context.Context, viewer *User, organizationIDs []string) ([]*Membership, error) {
 	memberships, err := many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).
+		Where("?", d.among("organization_id", organizationIDs)).
 		Where("user_id = ? OR (?)", viewer.ID, d.openInvitation("m", viewer)))
 	return byKey(organizationIDs, memberships, func(m *Membership) string { return m.OrganizationID }), err
 }
@@ -167,7 +167,7 @@ func (d *DB) OpenInvitations(ctx context.Context, viewer *User) ([]*Membership, 
 // address which still works.
 func (d *DB) openInvitation(alias string, viewer *User) schema.QueryWithArgs {
 	if viewer.EmailVerifiedAt == nil {
-		return bun.SafeQuery("1 = 0")
+		return bun.SafeQuery("FALSE")
 	}
 	return bun.SafeQuery("?.status = ? AND ?.email = ? AND ?.invitation_expires_at > ?",
 		bun.Ident(alias), Invited, bun.Ident(alias), viewer.Email, bun.Ident(alias), d.Now())
@@ -176,7 +176,7 @@ func (d *DB) openInvitation(alias string, viewer *User) schema.QueryWithArgs {
 // OpenInvitationsTo lists the invitations that still work for any of the addresses.
 func (d *DB) OpenInvitationsTo(ctx context.Context, emails []string) ([]*Membership, error) {
 	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
-		Where("email IN (?)", bun.List(emails)).Where("status = ?", Invited).
+		Where("?", d.among("email", emails)).Where("status = ?", Invited).
 		Where("invitation_expires_at > ?", d.Now()).OrderExpr("invited_at, id"))
 }
 
@@ -195,7 +195,7 @@ func (d *DB) OwnersOf(ctx context.Context, organizationID string) ([]*Membership
 
 // UsersOfOrganizations is the same page of several organizations' users, by address.
 func (d *DB) UsersOfOrganizations(ctx context.Context, organizationIDs []string, filter MembershipFilter, page Page) ([]*Rows[Membership], error) {
-	list := func(organizationID string) *bun.SelectQuery {
+	list := func(organizationID any) *bun.SelectQuery {
 		return d.memberships(filter).Where("m.organization_id = ?", organizationID)
 	}
 	return readPages(ctx, d, organizationIDs, page, membershipOrder, list, func(m *Membership) string { return m.OrganizationID })
@@ -203,7 +203,7 @@ func (d *DB) UsersOfOrganizations(ctx context.Context, organizationIDs []string,
 
 // CountUsersOfOrganizations counts what UsersOfOrganizations lists.
 func (d *DB) CountUsersOfOrganizations(ctx context.Context, organizationIDs []string, filter MembershipFilter) ([]int, error) {
-	query := d.memberships(filter).Where("m.organization_id IN (?)", bun.List(organizationIDs))
+	query := d.memberships(filter).Where("?", d.among("m.organization_id", organizationIDs))
 	return d.countByOrganization(ctx, organizationIDs, query, "m")
 }
 

@@ -106,7 +106,7 @@ func (d *DB) DeleteOrganization(ctx context.Context, id string) error {
 
 // OrganizationsByID finds organizations, in the order of ids, nil where there is none.
 func (d *DB) OrganizationsByID(ctx context.Context, ids []string) ([]*Organization, error) {
-	organizations, err := many[Organization](ctx, d.organizations().Where("o.id IN (?)", bun.List(ids)))
+	organizations, err := many[Organization](ctx, d.organizations().Where("?", d.among("o.id", ids)))
 	return byKey(ids, organizations, func(o *Organization) string { return o.ID }), err
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
 // Page is the part of a list that a caller asks for. Pages can be compared, so that loaders gather
@@ -153,19 +154,24 @@ func readPage[T any](ctx context.Context, query *bun.SelectQuery, o order, page 
 // that the database reads no more rows than are shown, however long the lists are.
 func readPages[T any](
 	ctx context.Context, d *DB, parents []string, page Page, o order,
-	list func(parent string) *bun.SelectQuery, parentOf func(*T) string,
+	list func(parent any) *bun.SelectQuery, parentOf func(*T) string,
 ) ([]*Rows[T], error) {
-	var union *bun.SelectQuery
-	for _, parent := range parents {
-		// SQLite takes no parentheses around a part of a union: a select around each keeps its limit.
-		part := d.bun.NewSelect().TableExpr("(?) AS list", o.cut(list(parent), page))
-		if union == nil {
-			union = part
-		} else {
-			union = union.UnionAll(part)
+	var lists *bun.SelectQuery
+	if d.isPostgres() {
+		lists = d.bun.NewSelect().ColumnExpr("list.*").TableExpr("unnest(?::text[]) AS p (id)", pgdialect.Array(parents)).
+			Join("CROSS JOIN LATERAL (?) AS list", o.cut(list(bun.Safe("p.id")), page))
+	} else {
+		for _, parent := range parents {
+			// A part of a union takes no parentheses: a select around each keeps its limit.
+			part := d.bun.NewSelect().TableExpr("(?) AS list", o.cut(list(parent), page))
+			if lists == nil {
+				lists = part
+			} else {
+				lists = lists.UnionAll(part)
+			}
 		}
 	}
-	rows, err := many[T](ctx, o.sort(d.bun.NewSelect().TableExpr("(?) AS lists", union), page.Backward))
+	rows, err := many[T](ctx, o.sort(d.bun.NewSelect().TableExpr("(?) AS lists", lists), page.Backward))
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (d *DB) LockUser(ctx context.Context, id string) (*User, error) {
 
 // UsersByID finds accounts, in the order of ids, nil where there is none.
 func (d *DB) UsersByID(ctx context.Context, ids []string) ([]*User, error) {
-	users, err := many[User](ctx, d.bun.NewSelect().Model((*User)(nil)).Where("id IN (?)", bun.List(ids)))
+	users, err := many[User](ctx, d.bun.NewSelect().Model((*User)(nil)).Where("?", d.among("id", ids)))
 	return byKey(ids, users, func(u *User) string { return u.ID }), err
 }
 

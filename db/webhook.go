@@ -128,14 +128,14 @@ func (d *DB) WebhookEndpointByID(ctx context.Context, id string) (*WebhookEndpoi
 
 // WebhookEndpointsByID finds endpoints, in the order of ids, nil where there is none.
 func (d *DB) WebhookEndpointsByID(ctx context.Context, ids []string) ([]*WebhookEndpoint, error) {
-	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).Where("id IN (?)", bun.List(ids)))
+	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).Where("?", d.among("id", ids)))
 	return byKey(ids, endpoints, func(e *WebhookEndpoint) string { return e.ID }), err
 }
 
 // WebhookEndpointsOfOrganizations lists the endpoints of each organization, oldest first.
 func (d *DB) WebhookEndpointsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*WebhookEndpoint, error) {
 	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
-		Where("organization_id IN (?)", bun.List(organizationIDs)).OrderExpr("id"))
+		Where("?", d.among("organization_id", organizationIDs)).OrderExpr("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (d *DB) SetWebhookFailing(ctx context.Context, endpointID string, since *ti
 // WebhookDeliveriesOf lists the newest deliveries of each endpoint, newest first, with the time of the
 // next attempt.
 func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limit int) ([]*Rows[WebhookDelivery], error) {
-	list := func(endpointID string) *bun.SelectQuery {
+	list := func(endpointID any) *bun.SelectQuery {
 		return d.bun.NewSelect().Model((*WebhookDelivery)(nil)).ColumnExpr("?TableColumns").
 			ColumnExpr("(SELECT j.run_at FROM jobs AS j WHERE j.id = wd.job_id) AS next_attempt_at").Where("endpoint_id = ?", endpointID)
 	}

@@ -46,9 +46,9 @@ func (r billings) Invoices(
 	if status != nil {
 		key.status = *status
 	}
-	load := loadersOf(ctx).invoicePages.Load(ctx, key)
-	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).invoiceCounts.Load(ctx, key) })
-	rows, total, err := pageAndCount(load, count)
+	rows, total, err := pageAndCount(ctx,
+		func() func() (*db.Rows[db.Invoice], error) { return loadersOf(ctx).invoicePages.Load(ctx, key) },
+		func() func() (int, error) { return loadersOf(ctx).invoiceCounts.Load(ctx, key) })
 	if err != nil {
 		return nil, err
 	}

@@ -19,9 +19,11 @@ func (r organizationFields) Events(
 	if err != nil {
 		return nil, err
 	}
-	load := loadersOf(ctx).eventPages.Load(ctx, eventPage{o.ID, page})
-	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
-	rows, total, err := pageAndCount(load, count)
+	rows, total, err := pageAndCount(ctx,
+		func() func() (*db.Rows[db.Event], error) {
+			return loadersOf(ctx).eventPages.Load(ctx, eventPage{o.ID, page})
+		},
+		func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
 	if err != nil {
 		return nil, err
 	}

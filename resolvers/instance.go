@@ -38,9 +38,11 @@ func (r organizationFields) Instances(
 	if err != nil {
 		return nil, err
 	}
-	load := loadersOf(ctx).instancePages.Load(ctx, instancePage{o.ID, page})
-	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
-	rows, total, err := pageAndCount(load, count)
+	rows, total, err := pageAndCount(ctx,
+		func() func() (*db.Rows[db.Instance], error) {
+			return loadersOf(ctx).instancePages.Load(ctx, instancePage{o.ID, page})
+		},
+		func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
 	if err != nil {
 		return nil, err
 	}

@@ -39,9 +39,9 @@ func (r organizationFields) Users(
 		filter.Status = *status
 	}
 	key := userPage{o.ID, userQuery{filter, page}}
-	load := loadersOf(ctx).userPages.Load(ctx, key)
-	count := totalCount(ctx, func() func() (int, error) { return loadersOf(ctx).userCounts.Load(ctx, key) })
-	rows, total, err := pageAndCount(load, count)
+	rows, total, err := pageAndCount(ctx,
+		func() func() (*db.Rows[db.Membership], error) { return loadersOf(ctx).userPages.Load(ctx, key) },
+		func() func() (int, error) { return loadersOf(ctx).userCounts.Load(ctx, key) })
 	if err != nil {
 		return nil, err
 	}

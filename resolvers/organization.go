@@ -70,10 +70,9 @@ func (r viewers) Organizations(
 	load := func() (*db.Rows[db.Organization], error) {
 		return r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
 	}
-	count := totalCount(ctx, func() func() (int, error) {
-		return func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
-	})
-	rows, total, err := pageAndCount(load, count)
+	count := func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
+	rows, total, err := pageAndCount(ctx,
+		func() func() (*db.Rows[db.Organization], error) { return load }, func() func() (int, error) { return count })
 	if err != nil {
 		return nil, err
 	}

@@ -74,28 +74,36 @@ func pageInfo[T any](page db.Page, rows *db.Rows[T], cursor func(*T) string) *gr
 	return info
 }
 
-// totalCount counts only when the count was asked for. The returned function waits for it, so that
-// it is loaded along with the page.
-func totalCount(ctx context.Context, load func() func() (int, error)) func() (int32, error) {
+// pageAndCount reads a page and counts its list, each only when it is asked for. Both are begun before
+// either is waited for, so that loaders read them along with those of other lists.
+func pageAndCount[T any](
+	ctx context.Context, loadPage func() func() (*db.Rows[T], error), loadCount func() func() (int, error),
+) (rows *db.Rows[T], total int32, err error) {
+	var page func() (*db.Rows[T], error)
+	var count func() (int, error)
 	for _, field := range graphql.CollectFieldsCtx(ctx, nil) {
-		if field.Name == "totalCount" {
-			wait := load()
-			return func() (int32, error) {
-				count, err := wait()
-				return int32(count), err
+		switch field.Name {
+		case "nodes", "edges", "pageInfo":
+			if page == nil {
+				page = loadPage()
+			}
+		case "totalCount":
+			if count == nil {
+				count = loadCount()
 			}
 		}
 	}
-	return func() (int32, error) { return 0, nil }
-}
-
-// pageAndCount waits for a page and for the count of its list.
-func pageAndCount[T any](load func() (*db.Rows[T], error), count func() (int32, error)) (*db.Rows[T], int32, error) {
-	rows, err := load()
-	if err != nil {
-		return nil, 0, err
+	rows = &db.Rows[T]{}
+	if page != nil {
+		if rows, err = page(); err != nil {
+			return nil, 0, err
+		}
 	}
-	total, err := count()
+	if count != nil {
+		var counted int
+		counted, err = count()
+		total = int32(counted)
+	}
 	return rows, total, err
 }
 

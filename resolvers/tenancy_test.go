@@ -43,7 +43,7 @@ var unnamed = map[string][]string{
 	},
 	"by address: invitations come from any organization": {
 		"SELECT … FROM memberships AS m WHERE (m.status = ? AND m.email = ? AND m.invitation_expires_at > ?)",
-		"SELECT … FROM memberships AS m WHERE (email IN (?)) AND (status = ?) AND (invitation_expires_at > ?)",
+		"SELECT … FROM memberships AS m WHERE (email = ANY (?::text[])) AND (status = ?) AND (invitation_expires_at > ?)",
 	},
 	"by subdomain, which is unique over all": {
 		"SELECT EXISTS (SELECT … FROM organizations AS o WHERE (subdomain = ?))",
@@ -51,16 +51,16 @@ var unnamed = map[string][]string{
 	},
 	"by ID: the API's IDs do not tell the organization": {
 		"SELECT … FROM memberships AS m WHERE (m.id = ?)",
-		"SELECT … FROM memberships AS m WHERE (m.id IN (?))",
+		"SELECT … FROM memberships AS m WHERE (m.id = ANY (?::text[]))",
 		"SELECT … FROM instances AS i WHERE (i.id = ?)",
-		"SELECT … FROM instances AS i WHERE (i.id IN (?))",
+		"SELECT … FROM instances AS i WHERE (i.id = ANY (?::text[]))",
 		"SELECT … FROM invoices AS v WHERE (v.id = ?)",
-		"SELECT … FROM invoices AS v WHERE (v.id IN (?))",
-		"SELECT … FROM coupons AS k WHERE (k.id IN (?)) AND (granted_at IS NOT NULL)",
+		"SELECT … FROM invoices AS v WHERE (v.id = ANY (?::text[]))",
+		"SELECT … FROM coupons AS k WHERE (k.id = ANY (?::text[])) AND (granted_at IS NOT NULL)",
 		"SELECT … FROM webhook_endpoints AS we WHERE (id = ?)",
-		"SELECT … FROM webhook_endpoints AS we WHERE (id IN (?))",
+		"SELECT … FROM webhook_endpoints AS we WHERE (id = ANY (?::text[]))",
 		"SELECT … FROM events AS e WHERE (id = ?)",
-		"SELECT … FROM events AS e WHERE (id IN (?))",
+		"SELECT … FROM events AS e WHERE (id = ANY (?::text[]))",
 	},
 	"by ID, of a row that was read and whose organization is known": {
 		"UPDATE memberships AS m SET … WHERE (m.id = ?)",
@@ -86,7 +86,7 @@ var unnamed = map[string][]string{
 	},
 	"by endpoint: a delivery does not hold its organization": {
 		"INSERT INTO webhook_deliveries",
-		"SELECT * FROM (SELECT * FROM (SELECT …, (SELECT … FROM jobs AS j WHERE j.id = wd.job_id) AS next_attempt_at FROM webhook_deliveries AS wd WHERE (endpoint_id = ?)) AS list) AS lists",
+		"SELECT * FROM (SELECT list.* FROM unnest(?::text[]) AS p (id) CROSS JOIN LATERAL (SELECT …, (SELECT … FROM jobs AS j WHERE j.id = wd.job_id) AS next_attempt_at FROM webhook_deliveries AS wd WHERE (endpoint_id = p.id)) AS list) AS lists",
 	},
 	"by Stripe's ID: its webhooks name the customer": {
 		"SELECT … FROM billing_accounts AS b WHERE (customer_id = ?)",
@@ -115,7 +115,7 @@ var (
 	assigned    = regexp.MustCompile(`(SET|,) organization_id = \?`)
 	inserted    = regexp.MustCompile(`^INSERT INTO (\w+)(?: AS \w+)? \((.*?)\) VALUES`)
 	source      = regexp.MustCompile(`(?:FROM|JOIN|UPDATE) (\w+)(?: AS (\w+))?`)
-	given       = regexp.MustCompile(`((?:\w+\.)?(?:id|organization_id)) (?:= |IN \()(?:\?|p\.id)`)
+	given       = regexp.MustCompile(`((?:\w+\.)?(?:id|organization_id)) (?:= |IN \(|= ANY \()(?:\?|p\.id)`)
 	joinedByKey = regexp.MustCompile(`(\w+\.(?:id|organization_id)) = (\w+\.(?:id|organization_id))`)
 )
 
@@ -173,6 +173,7 @@ func TestTenants(t *testing.T) {
 	}{
 		{"Value", `SELECT "m"."id" FROM "memberships" AS "m" WHERE (organization_id = 'org_1') AND (email = 'it''s')`, true},
 		{"Values", `SELECT * FROM "invoices" AS "v" WHERE ("v"."organization_id" IN ('org_1', 'org_2'))`, true},
+		{"OneOf", `SELECT * FROM "invoices" AS "v" WHERE (v.organization_id = ANY ('{"org_1","org_2"}'::text[]))`, true},
 		{"Parameter", `SELECT o.id FROM organizations AS o WHERE o.id = $3`, true},
 		{"Join", `SELECT 1 FROM organizations AS o JOIN memberships AS m ON o.id = m.organization_id WHERE o.id = $1`, true},
 		{"Insert", `INSERT INTO "coupons" AS "k" ("id", "organization_id") VALUES ('coup_1', 'org_1')`, true},
