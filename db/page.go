@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -38,7 +39,8 @@ type Rows[T any] struct {
 // string or an int64.
 type Key [2]any
 
-func (k Key) values() []any {
+// Values are the columns' values.
+func (k Key) Values() []any {
 	if k[1] == nil {
 		return k[:1]
 	}
@@ -51,7 +53,7 @@ var ErrCursor = errors.New("not a cursor of this list")
 // Cursor writes a place in a list as an opaque text. The list's name is part of it, so that a
 // cursor is not mistaken for one of another list.
 func Cursor(list string, key Key) string {
-	text, err := json.Marshal(append([]any{list}, key.values()...))
+	text, err := json.Marshal(append([]any{list}, key.Values()...))
 	if err != nil {
 		panic(err) // keys are strings and integers
 	}
@@ -69,7 +71,7 @@ func ParseCursor(list, cursor string, like Key) (Key, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var parts []any
-	if err := decoder.Decode(&parts); err != nil || len(parts) != len(like.values())+1 || parts[0] != list {
+	if err := decoder.Decode(&parts); err != nil || len(parts) != len(like.Values())+1 || parts[0] != list {
 		return Key{}, ErrCursor
 	}
 	var key Key
@@ -121,6 +123,19 @@ func (o order) text() string {
 	return strings.Join(o.columns, direction+", ") + direction
 }
 
+// after is the condition, to follow others, that rows come after a key, which is in parameters from a
+// number on.
+func (o order) after(parameter int) string {
+	direction, places := " > ", make([]string, len(o.columns))
+	if o.descending {
+		direction = " < "
+	}
+	for i := range places {
+		places[i] = "$" + strconv.Itoa(parameter+i)
+	}
+	return " AND (" + strings.Join(o.columns, ", ") + ")" + direction + "(" + strings.Join(places, ", ") + ")"
+}
+
 // cut narrows a select to a page; one row too many tells that there are more.
 func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
 	tuple := "(" + strings.Join(o.columns, ", ") + ")"
@@ -129,10 +144,10 @@ func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
 		after, before = before, after
 	}
 	if page.After != (Key{}) {
-		query = query.Where(tuple+" "+after+" (?)", bun.List(page.After.values()))
+		query = query.Where(tuple+" "+after+" (?)", bun.List(page.After.Values()))
 	}
 	if page.Before != (Key{}) {
-		query = query.Where(tuple+" "+before+" (?)", bun.List(page.Before.values()))
+		query = query.Where(tuple+" "+before+" (?)", bun.List(page.Before.Values()))
 	}
 	return o.sort(query, page.Backward).Limit(int64(page.Limit) + 1)
 }

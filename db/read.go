@@ -180,10 +180,14 @@ func SelectOrganization(byAPIToken bool, columns []string) string {
 	return opened(byAPIToken, columns, ofViewer(columns), " AND o.deleted_at IS NULL AND o.id = $3")
 }
 
-// SelectOrganizationsOfViewer is SelectOrganization for the first of all that the user has accepted. It
-// takes how many.
-func SelectOrganizationsOfViewer(byAPIToken bool, columns []string, by OrganizationOrder) string {
-	return opened(byAPIToken, columns, ofViewer(columns), " AND o.deleted_at IS NULL ORDER BY "+by.order().text()+" LIMIT $3")
+// SelectOrganizationsOfViewer is SelectOrganization for the first of all that the user has accepted, or
+// the first after a key. It takes how many, and the key's values.
+func SelectOrganizationsOfViewer(byAPIToken bool, columns []string, by OrganizationOrder, after bool) string {
+	where := " AND o.deleted_at IS NULL"
+	if after {
+		where += by.order().after(4)
+	}
+	return opened(byAPIToken, columns, ofViewer(columns), where+" ORDER BY "+by.order().text()+" LIMIT $3")
 }
 
 func ofViewer(columns []string) string {
@@ -217,6 +221,7 @@ const (
 type List struct {
 	name, table, alias, where string
 	order                     order
+	like                      Key // as one of its keys
 	joins                     []join
 }
 
@@ -226,23 +231,30 @@ type join struct{ alias, table, on string }
 // The lists of organizations, with the aliases that their columns use.
 var (
 	// UserList is of memberships, m, with their user, u, and who invited, inviter.
-	UserList = &List{name: "users of ", table: "memberships", alias: "m", order: membershipOrder, joins: []join{
+	UserList = &List{name: "users of ", table: "memberships", alias: "m", order: membershipOrder, like: (&Membership{}).Key(), joins: []join{
 		{"u", "users", "u.id = m.user_id"}, {"inviter", "users", "inviter.id = m.invited_by_id"},
 	}}
 	// InstanceList is of instances, i.
-	InstanceList = &List{name: "instances of ", table: "instances", alias: "i", order: instanceOrder}
+	InstanceList = &List{name: "instances of ", table: "instances", alias: "i", order: instanceOrder, like: (&Instance{}).Key()}
 	// InvoiceList is of invoices, v.
-	InvoiceList = &List{name: "invoices of ", table: "invoices", alias: "v", order: invoiceOrder}
+	InvoiceList = &List{name: "invoices of ", table: "invoices", alias: "v", order: invoiceOrder, like: (&Invoice{}).Key()}
 	// CouponList is of granted coupons, k, with who added them, u.
 	CouponList = &List{name: "coupons of ", table: "coupons", alias: "k", where: " AND granted_at IS NOT NULL", order: couponOrder, joins: []join{
 		{"u", "users", "u.id = k.added_by_id"},
 	}}
 	// EventList is of events, e, with who did it, u.
-	EventList = &List{name: "events of ", table: "events", alias: "e", order: eventOrder, joins: []join{{"u", "users", "u.id = e.actor_id"}}}
+	EventList = &List{name: "events of ", table: "events", alias: "e", order: eventOrder, like: (&Event{}).Key(), joins: []join{
+		{"u", "users", "u.id = e.actor_id"},
+	}}
 )
 
 // Of names the list of an organization, for cursors.
 func (l *List) Of(organizationID string) string { return l.name + organizationID }
+
+// ParseCursor reads a cursor of the list of an organization.
+func (l *List) ParseCursor(organizationID, cursor string) (Key, error) {
+	return ParseCursor(l.Of(organizationID), cursor, l.like)
+}
 
 // KeyColumns are the columns of a row's Key.
 func (l *List) KeyColumns() []string { return l.order.of(l.alias).columns }
@@ -253,17 +265,22 @@ const OrganizationNumber = "p.n"
 // SelectLists reads columns of the list of each of several organizations. It takes their IDs, and how
 // many rows of each list, nil for all.
 func SelectLists(list *List, columns []string) string {
-	return list.sql(columns, "unnest($1::text[]) WITH ORDINALITY AS p (id, n)", "p.id", "p.n, ")
+	return list.sql(columns, "unnest($1::text[]) WITH ORDINALITY AS p (id, n)", "p.id", "", "p.n, ")
 }
 
-// SelectList is SelectLists for one organization, whose ID it takes: PostgreSQL has less to do.
-func SelectList(list *List, columns []string) string {
-	return list.sql(columns, "(SELECT 1::bigint AS n) AS p", "$1", "")
+// SelectList is SelectLists for one organization, whose ID it takes: PostgreSQL has less to do. The rows
+// may be those after a key, whose values it takes at last.
+func SelectList(list *List, columns []string, after bool) string {
+	where := ""
+	if after {
+		where = list.order.after(3)
+	}
+	return list.sql(columns, "(SELECT 1::bigint AS n) AS p", "$1", where, "")
 }
 
-func (l *List) sql(columns []string, parents, id, parentOrder string) string {
+func (l *List) sql(columns []string, parents, id, where, parentOrder string) string {
 	statement := "SELECT " + strings.Join(columns, ", ") + " FROM " + parents +
-		" CROSS JOIN LATERAL (SELECT * FROM " + l.table + " WHERE organization_id = " + id + l.where +
+		" CROSS JOIN LATERAL (SELECT * FROM " + l.table + " WHERE organization_id = " + id + l.where + where +
 		" ORDER BY " + l.order.text() + " LIMIT $2) AS " + l.alias
 	for _, join := range l.joins {
 		if uses(columns, join.alias) {

@@ -180,13 +180,13 @@ func all(list *db.List, is *object) field {
 	}
 }
 
-// connection writes the first page of a list; the list is nil for the viewer's organizations.
+// connection writes a page of a list, the first or one after a cursor; the list is nil for the viewer's organizations.
 // The count is a column of the row that the connection is in.
 func connection(list *db.List, is *object, count string) field {
 	return func(c *compiler, s *source, to *program, selected graphql.CollectedField) {
 		listed := c.source(list, is == organization)
-		listed.page = len(c.plan.pages)
-		c.plan.pages = append(c.plan.pages, selected.Field)
+		listed.page, listed.field = len(c.plan.pages), selected.Field
+		c.plan.pages = append(c.plan.pages, listed)
 		rows := func(of *object) field {
 			return func(c *compiler, _ *source, to *program, selected graphql.CollectedField) {
 				if len(listed.program) > 0 {
@@ -209,7 +209,7 @@ func connection(list *db.List, is *object, count string) field {
 			"edges":      rows(&object{is.name + "Edge", fields{"cursor": cursor, "node": same(is)}}),
 			"totalCount": column(count),
 			"pageInfo": same(&object{"PageInfo", fields{
-				"hasNextPage": about(hasNextPage), "hasPreviousPage": constant("false"),
+				"hasNextPage": about(hasNextPage), "hasPreviousPage": about(hasPreviousPage),
 				"startCursor": about(startCursor), "endCursor": about(endCursor),
 			}}),
 		}}, selected.Selections)
@@ -242,10 +242,10 @@ func (c *compiler) under(s, listed *source) {
 	s.children = append(s.children, listed)
 	listed.finish(func(v variant) string {
 		if listed.isOrganization {
-			return db.SelectOrganizationsOfViewer(v.byAPIToken, listed.columns, v.order)
+			return db.SelectOrganizationsOfViewer(v.byAPIToken, listed.columns, v.order, v.after)
 		}
 		if s == c.plan.root {
-			return db.SelectList(listed.list, listed.columns)
+			return db.SelectList(listed.list, listed.columns, v.after)
 		}
 		return db.SelectLists(listed.list, listed.columns)
 	})
@@ -254,8 +254,8 @@ func (c *compiler) under(s, listed *source) {
 // finish ends what is read and written of a source.
 func (s *source) finish(text func(v variant) string) {
 	s.gaps = s.program.gaps()
-	s.texts = make(map[variant]string, len(variants))
-	for _, v := range variants {
+	s.texts = map[variant]string{}
+	for v := range variants {
 		s.texts[v] = text(v)
 	}
 }

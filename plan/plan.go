@@ -4,7 +4,7 @@
 // PostgreSQL, or two where organizations must be found first.
 //
 // A plan gives nothing but the plain answer. Whatever else there may be to say, such as an error, a
-// later page or a null that an error explains, is left to gqlgen's executor, which runs the query as
+// page from the end or a null that an error explains, is left to gqlgen's executor, which runs the query as
 // if there had been no plan.
 package plan
 
@@ -79,8 +79,8 @@ type plan struct {
 	program program
 	root    *source // the viewer or an organization; nil when nothing is read
 	sources int     // how many there are, root and below
-	// pages are the connections, whose arguments say what is read of them.
-	pages []*ast.Field
+	// pages are of connections, whose arguments say what is read of them.
+	pages []*source
 	// ownersOnly is whether anything is read that only owners of an organization may see.
 	ownersOnly bool
 }
@@ -92,7 +92,7 @@ type source struct {
 	// rows begin with are organizationColumns, viewerColumns and listColumns.
 	isOrganization bool
 	list           *db.List
-	// field is the root field that names an organization.
+	// field is the root field that names an organization, or the connection.
 	field *ast.Field
 	// page is the number of the connection, or whole.
 	page int
@@ -116,13 +116,23 @@ const whole = -1
 type variant struct {
 	byAPIToken bool
 	order      db.OrganizationOrder
+	after      bool
 }
 
-var variants = []variant{
-	{false, db.OrganizationOrder{}}, {false, db.OrganizationOrder{Descending: true}},
-	{false, db.OrganizationOrder{ByAge: true}}, {false, db.OrganizationOrder{ByAge: true, Descending: true}},
-	{true, db.OrganizationOrder{}}, {true, db.OrganizationOrder{Descending: true}},
-	{true, db.OrganizationOrder{ByAge: true}}, {true, db.OrganizationOrder{ByAge: true, Descending: true}},
+// variants are all that there are.
+func variants(yield func(variant) bool) {
+	both := []bool{false, true}
+	for _, byAPIToken := range both {
+		for _, byAge := range both {
+			for _, descending := range both {
+				for _, after := range both {
+					if !yield(variant{byAPIToken, db.OrganizationOrder{ByAge: byAge, Descending: descending}, after}) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 var (

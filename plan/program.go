@@ -38,6 +38,7 @@ const (
 	theRow part = iota
 	theRows
 	hasNextPage
+	hasPreviousPage
 	startCursor
 	endCursor
 )

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vektah/gqlparser/v2/ast"
-
 	"studio/db"
 )
 
@@ -37,6 +35,7 @@ type run struct {
 // page is what is asked of a connection.
 type page struct {
 	limit int
+	after string               // a cursor, or ""
 	order db.OrganizationOrder // of the viewer's organizations
 }
 
@@ -136,9 +135,15 @@ func (r *run) organizations(list *source) db.Read {
 	into.key = func(row db.Row) db.Key {
 		return page.order.Key(&db.Organization{ID: row.Text(organizationID), NameKey: row.Text(organizationNameKey)})
 	}
+	arguments := r.by.Arguments(page.limit + list.probe())
+	if page.after != "" {
+		key, err := db.ParseCursor(page.order.List(), page.after, page.order.Key(&db.Organization{}))
+		r.refused = r.refused || err != nil
+		arguments = append(arguments, key.Values()...)
+	}
 	return db.Read{
-		SQL:       list.texts[variant{r.by.IsAPIToken, page.order}],
-		Arguments: r.by.Arguments(page.limit + list.probe()),
+		SQL:       list.texts[variant{r.by.IsAPIToken, page.order, page.after != ""}],
+		Arguments: arguments,
 		Row: func(row db.Row) {
 			r.admit(list, row)
 			if r.enter(list, row, 0, page.limit) {
@@ -164,17 +169,22 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 			}
 			return key
 		}
-		limit, shown := any(nil), math.MaxInt
-		if list.page != whole {
-			shown = r.pages[list.page].limit
-			limit = shown + list.probe()
-		}
 		which := any(ids)
 		if organizations == r.plan.root {
 			which = ids[0]
 		}
+		arguments, shown, after := []any{which, nil}, math.MaxInt, ""
+		if list.page != whole {
+			shown, after = r.pages[list.page].limit, r.pages[list.page].after
+			arguments[1] = shown + list.probe()
+		}
+		if after != "" {
+			key, err := list.list.ParseCursor(ids[0], after)
+			r.refused = r.refused || err != nil
+			arguments = append(arguments, key.Values()...)
+		}
 		to = append(to, db.Read{
-			SQL: list.texts[variant{}], Arguments: []any{which, limit},
+			SQL: list.texts[variant{after: after != ""}], Arguments: arguments,
 			Row: func(row db.Row) { r.enter(list, row, int(row.Int(organizationNumber))-1, shown) },
 		})
 	}
@@ -182,15 +192,20 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 }
 
 // page reads a connection's arguments. Those that no plan carries, and wrong ones, refuse the run.
-func (r *run) page(connection *ast.Field) page {
+func (r *run) page(listed *source) page {
 	asked := page{limit: DefaultPage}
-	for name, value := range connection.ArgumentMap(r.variables) {
+	for name, value := range listed.field.ArgumentMap(r.variables) {
 		switch {
 		case value == nil:
 		case name == "first":
 			first, err := strconv.Atoi(fmt.Sprint(value))
 			r.refused = r.refused || err != nil || first < 0 || first > MaxPage
 			asked.limit = first
+		case name == "after":
+			asked.after, _ = value.(string)
+			// A cursor is one of a single list, and is looked at only where that is read.
+			ofOne := listed.isOrganization || r.plan.root.isOrganization
+			r.refused = r.refused || asked.after == "" || !ofOne || len(listed.program) == 0
 		case name == "orderBy":
 			by, _ := value.(map[string]any)
 			asked.order = db.OrganizationOrder{ByAge: by["field"] == "CREATED_AT", Descending: by["direction"] == "DESC"}
@@ -282,8 +297,11 @@ func (r *run) answer() json.RawMessage {
 
 // fill writes what stands in a gap of a row of the source's parent.
 func (r *run) fill(to []byte, gap *step, parent int) []byte {
-	if gap.part == theRow {
+	switch gap.part {
+	case theRow:
 		return r.piece(to, gap.source, 0)
+	case hasPreviousPage:
+		return strconv.AppendBool(to, r.pages[gap.source.page].after != "")
 	}
 	list := r.found[gap.source.number].groups[parent]
 	switch gap.part {

@@ -38,11 +38,19 @@ func TestPlans(t *testing.T) {
 		{"Aliases", `query($id: ID!) { a: organization(id: $id) { b: id c: users(first: 1) { d: nodes { e: email } } c2: users(first: 2) { nodes { email } } __typename } __typename }`, 3},
 		{"Fragments", `query($id: ID!) { ... { organization(id: $id) { ...A ... on Node { id } ... on Organization { users { nodes { isOwner } } } } } }
 			fragment A on Organization { id users { nodes { ...B } } } fragment B on OrganizationUser { email user { ... on User { email } } }`, 2},
+		{"OrganizationsAfter", `query($afterOrganization: String) { viewer { organizations(first: 1, after: $afterOrganization) { totalCount edges { cursor node { id ` + users + ` } } ` + paged + ` } } }`, 3},
+		{"OrganizationsAfterByAge", `query($afterByAge: String) { viewer { organizations(after: $afterByAge, orderBy: { field: CREATED_AT, direction: DESC }) { nodes { id } } } }`, 1},
+		{"ListsAfter", `query($id: ID!, $afterUser: String, $afterEvent: String) { organization(id: $id) { users(first: 1, after: $afterUser) { totalCount nodes { email } ` + paged + ` }
+			events(first: 1, after: $afterEvent) { nodes { id } ` + paged + ` } again: events(first: 1) { nodes { id } pageInfo { hasPreviousPage } } } }`, 4},
+		{"AfterTheLastUser", `query($id: ID!, $afterLastUser: String) { organization(id: $id) { users(after: $afterLastUser) { nodes { id } ` + paged + ` } } }`, 2},
 		{"Null", `query($first: Int) { viewer { user { email } organizations(first: $first, after: null) { nodes { id } } } }`, 2},
 
 		{"Directive", `query($id: ID!) { organization(id: $id) { id name @skip(if: true) } }`, executor},
 		{"DirectiveInFragment", `query($id: ID!) { organization(id: $id) { id ...A } } fragment A on Organization { name @include(if: false) }`, executor},
-		{"LaterPage", `query($id: ID!) { organization(id: $id) { users(last: 1) { nodes { id } } } }`, executor},
+		{"LastPage", `query($id: ID!) { organization(id: $id) { users(last: 1) { nodes { id } } } }`, executor},
+		{"PageBefore", `query($id: ID!, $afterLastUser: String) { organization(id: $id) { users(before: $afterLastUser) { nodes { id } } } }`, executor},
+		{"AfterTheLastOrganization", `query($afterLastOrganization: String) { viewer { organizations(after: $afterLastOrganization) { nodes { id } } } }`, executor},
+		{"CountAfter", `query($id: ID!, $afterUser: String) { organization(id: $id) { users(after: $afterUser) { totalCount } } }`, executor},
 		{"Filter", `query($id: ID!) { organization(id: $id) { users(status: ACCEPTED) { totalCount } } }`, executor},
 		{"Search", `{ viewer { organizations(search: "o") { nodes { id } } } }`, executor},
 		{"NodesAndEdges", `query($id: ID!) { organization(id: $id) { users { nodes { id } edges { cursor } } } }`, executor},
@@ -55,9 +63,23 @@ func TestPlans(t *testing.T) {
 			on(t, func(s *studio) {
 				owner := s.signUp("owner")
 				s.populate(owner, 3)
-				var variables vars
-				if strings.Contains(test.query, "$id") {
-					variables = vars{"id": owner.do(`{ organizationBySubdomain(subdomain: "group1") { id } }`, nil).str("organizationBySubdomain.id")}
+				known := owner.do(`{
+					organizationBySubdomain(subdomain: "group1") { id users { edges { cursor } } events { edges { cursor } } }
+					viewer { organizations { edges { cursor } } byAge: organizations(orderBy: { field: CREATED_AT, direction: DESC }) { edges { cursor } } }
+				}`, nil)
+				variables := vars{}
+				for name, path := range map[string]string{
+					"id":                    "organizationBySubdomain.id",
+					"afterUser":             "organizationBySubdomain.users.edges.0.cursor",
+					"afterLastUser":         "organizationBySubdomain.users.edges.2.cursor",
+					"afterEvent":            "organizationBySubdomain.events.edges.0.cursor",
+					"afterOrganization":     "viewer.organizations.edges.0.cursor",
+					"afterLastOrganization": "viewer.organizations.edges.3.cursor",
+					"afterByAge":            "viewer.byAge.edges.0.cursor",
+				} {
+					if strings.Contains(test.query, "$"+name+":") {
+						variables[name] = known.str(path)
+					}
 				}
 				owner.do(test.query, variables) // which compares the answers
 				s.settle()
