@@ -1,11 +1,11 @@
 // Package plan answers queries of common shapes without executing them field by field. A document is
 // compiled once, into a few statements and programs that write their rows as JSON: who the viewer is,
-// what organizations are, and the first pages of what they have. That takes one round trip to
-// PostgreSQL, or two where organizations must be found first.
+// what organizations are, and pages of what they have. That takes one round trip to PostgreSQL, or two
+// where organizations must be found first.
 //
-// A plan gives nothing but the plain answer. Whatever else there may be to say, such as an error, a
-// page from the end or a null that an error explains, is left to gqlgen's executor, which runs the query as
-// if there had been no plan.
+// A plan gives nothing but the plain answer. Whatever else there may be to say, such as an error, a page
+// from the end or a null that an error explains, is left to gqlgen's executor, which runs the query as if
+// there had been no plan.
 package plan
 
 import (
