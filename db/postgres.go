@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,14 +24,23 @@ const (
 	connections = 16
 	// preparedStatements is how many each of them keeps.
 	preparedStatements = 256
-	// maxParameters is how many values a statement may have that is prepared. One with more, of a long
-	// list of IDs for example, is hardly ever the same twice.
+	// maxParameters is how many values a statement may have that is prepared. One with more, an insert of
+	// many rows for example, is hardly ever the same twice.
 	maxParameters = 48
 )
 
+// planning are the settings by which statements are planned. The best plan is the same for all values, along
+// indexes from few rows to few rows, and planning takes longer than most statements run. It must not depend
+// on how small a table was at the time.
+var planning = map[string]string{
+	"plan_cache_mode": "force_generic_plan",
+	"enable_seqscan":  "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+	"jit": "off", // which what no index leads to would set going, as it now seems to cost very much
+}
+
 func postgresPool(config *pgx.ConnConfig) *sql.DB {
 	config.StatementCacheCapacity = preparedStatements
-	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan" // the best one for all values, as at readPool
+	maps.Copy(config.RuntimeParams, planning)
 	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -31,11 +32,7 @@ func readPool(address string) (*pgxpool.Pool, error) {
 		return nil, err
 	}
 	config.MaxConns = readConnections
-	// The best plan is the same for all values, along indexes from few rows to few rows, and planning
-	// takes longer than these statements run.
-	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	maps.Copy(config.ConnConfig.RuntimeParams, planning)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
