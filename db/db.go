@@ -203,6 +203,15 @@ func (d *DB) forUpdate(query *bun.SelectQuery) *bun.SelectQuery {
 	return query
 }
 
+// among is the condition that a column has one of the values. On PostgreSQL they are one value, so that
+// the statement is the same however many there are.
+func (d *DB) among(column string, values []string) schema.QueryWithArgs {
+	if d.isPostgres() {
+		return bun.SafeQuery("? = ANY (?::text[])", bun.Safe(column), pgdialect.Array(values))
+	}
+	return bun.SafeQuery("? IN (?)", bun.Safe(column), bun.List(values))
+}
+
 // changed reports whether a statement changed a row, since an UPDATE of no row is no error.
 func changed(result sql.Result, err error) (bool, error) {
 	if err != nil {
@@ -260,12 +269,3 @@ func (h statementHook) BeforeQuery(ctx context.Context, event *bun.QueryEvent) c
 }
 
 func (statementHook) AfterQuery(context.Context, *bun.QueryEvent) {}
-
-// among is the condition that a column has one of the values. On PostgreSQL they are one value, so that
-// the statement is the same however many there are.
-func (d *DB) among(column string, values []string) schema.QueryWithArgs {
-	if d.isPostgres() {
-		return bun.SafeQuery("? = ANY (?::text[])", bun.Safe(column), pgdialect.Array(values))
-	}
-	return bun.SafeQuery("? IN (?)", bun.Safe(column), bun.List(values))
-}

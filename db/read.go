@@ -1,9 +1,8 @@
 package db
 
-// Reads: what plans read, of the tables that the other files describe. They go past Bun: values are
-// parameters, so that PostgreSQL plans each statement once a connection; several statements go out
-// together; and what comes back is written as JSON without becoming rows first. Only PostgreSQL has
-// them.
+// Reads: what plans read, of the tables that the other files describe. They go past Bun: several
+// statements go out together, and what comes back is written as JSON without becoming rows first. Only
+// PostgreSQL has them.
 
 import (
 	"context"

@@ -180,8 +180,8 @@ func all(list *db.List, is *object) field {
 	}
 }
 
-// connection writes a page of a list, the first or one after a cursor; the list is nil for the viewer's organizations.
-// The count is a column of the row that the connection is in.
+// connection writes a page of a list, the first or one after a cursor; the list is nil for the viewer's
+// organizations. The count is a column of the row that the connection is in.
 func connection(list *db.List, is *object, count string) field {
 	return func(c *compiler, s *source, to *program, selected graphql.CollectedField) {
 		listed := c.source(list, is == organization)
@@ -254,8 +254,8 @@ func (c *compiler) under(s, listed *source) {
 // finish ends what is read and written of a source.
 func (s *source) finish(text func(v variant) string) {
 	s.gaps = s.program.gaps()
-	s.texts = map[variant]string{}
-	for v := range variants {
+	s.texts = make(map[variant]string, len(variants))
+	for _, v := range variants {
 		s.texts[v] = text(v)
 	}
 }

@@ -120,20 +120,13 @@ type variant struct {
 }
 
 // variants are all that there are.
-func variants(yield func(variant) bool) {
-	both := []bool{false, true}
-	for _, byAPIToken := range both {
-		for _, byAge := range both {
-			for _, descending := range both {
-				for _, after := range both {
-					if !yield(variant{byAPIToken, db.OrganizationOrder{ByAge: byAge, Descending: descending}, after}) {
-						return
-					}
-				}
-			}
-		}
+var variants = func() (all []variant) {
+	for bits := range 1 << 4 {
+		order := db.OrganizationOrder{ByAge: bits&1 > 0, Descending: bits&2 > 0}
+		all = append(all, variant{byAPIToken: bits&4 > 0, order: order, after: bits&8 > 0})
 	}
-}
+	return all
+}()
 
 var (
 	viewerColumns       = []string{db.LastUsed}

@@ -69,11 +69,6 @@ func TestIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		for _, setting := range []string{"enable_seqscan = off", "plan_cache_mode = force_generic_plan"} {
-			if _, err := conn.ExecContext(t.Context(), "SET "+setting); err != nil {
-				t.Fatal(err)
-			}
-		}
 		sent := s.ofRequests()
 		slices.Sort(sent)
 		for i, statement := range slices.Compact(sent) {

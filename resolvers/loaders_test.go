@@ -139,46 +139,6 @@ func (s *studio) bill(tx *db.DB, owner *db.User, group *db.Organization) error {
 // table is the first that a statement reads.
 var table = regexp.MustCompile(`FROM "(\w+)"`)
 
-// TestPageOrCount asks for parts of connections.
-func TestPageOrCount(t *testing.T) {
-	on(t, func(s *studio) {
-		owner := s.beside(resolvers.HandlerOptions{Unplanned: true}, time.Millisecond).signUp("owner")
-		s.populate(owner, 1)
-		s.settle()
-		for name, test := range map[string]struct{ fields, want string }{
-			"Count":   {"totalCount", "count"},
-			"Nodes":   {"nodes { id }", "page"},
-			"Edges":   {"edges { cursor }", "page"},
-			"Info":    {"pageInfo { hasNextPage }", "page"},
-			"Several": {"nodes { id } pageInfo { hasNextPage } again: nodes { id }", "page"},
-			"Both":    {"totalCount nodes { id } count: totalCount", "count page"},
-			"Neither": {"__typename", ""},
-		} {
-			for connection, table := range map[string]string{
-				`viewer { organizations(search: "group") { %s } }`:                                  "organizations",
-				`viewer { organizations(search: "group") { nodes { users(search: "e") { %s } } } }`: "memberships",
-			} {
-				s.statements.take()
-				owner.do("{ "+fmt.Sprintf(connection, test.fields)+" }", nil)
-				var read []string
-				for _, statement := range s.ofRequests() {
-					switch {
-					case !strings.Contains(statement, `FROM "`+table+`"`):
-					case strings.Contains(statement, "count(*)"):
-						read = append(read, "count")
-					case strings.Contains(statement, " LIMIT "):
-						read = append(read, "page")
-					}
-				}
-				slices.Sort(read)
-				if got := strings.Join(read, " "); got != test.want {
-					s.Errorf("%s of %s: read %q, want %q", name, table, got, test.want)
-				}
-			}
-		}
-	})
-}
-
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	const query = `{ viewer { organizations(first: 50, search: "group") { nodes {
@@ -253,6 +213,46 @@ func TestStatements(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPageOrCount shows that a connection reads only what of it is asked for.
+func TestPageOrCount(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.beside(resolvers.HandlerOptions{Unplanned: true}, time.Millisecond).signUp("owner")
+		s.populate(owner, 1)
+		s.settle()
+		for name, test := range map[string]struct{ fields, want string }{
+			"Count":   {"totalCount", "count"},
+			"Nodes":   {"nodes { id }", "page"},
+			"Edges":   {"edges { cursor }", "page"},
+			"Info":    {"pageInfo { hasNextPage }", "page"},
+			"Several": {"nodes { id } pageInfo { hasNextPage } again: nodes { id }", "page"},
+			"Both":    {"totalCount nodes { id } count: totalCount", "count page"},
+			"Neither": {"__typename", ""},
+		} {
+			for connection, of := range map[string]string{
+				`viewer { organizations(search: "group") { %s } }`:                                  "organizations",
+				`viewer { organizations(search: "group") { nodes { users(search: "e") { %s } } } }`: "memberships",
+			} {
+				s.statements.take()
+				owner.do("{ "+fmt.Sprintf(connection, test.fields)+" }", nil)
+				var read []string
+				for _, statement := range s.ofRequests() {
+					switch {
+					case !strings.Contains(statement, `FROM "`+of+`"`):
+					case strings.Contains(statement, "count(*)"):
+						read = append(read, "count")
+					case strings.Contains(statement, " LIMIT "):
+						read = append(read, "page")
+					}
+				}
+				slices.Sort(read)
+				if got := strings.Join(read, " "); got != test.want {
+					s.Errorf("%s of %s: read %q, want %q", name, of, got, test.want)
+				}
+			}
+		}
+	})
 }
 
 // nested is an operation of some depth.
