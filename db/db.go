@@ -28,8 +28,8 @@ import (
 type DB struct {
 	bun  bun.IDB
 	pool *bun.DB
-	// reads is nil on SQLite.
-	reads *pgxpool.Pool
+	// trips is nil on SQLite.
+	trips *trips
 	now   func() time.Time
 	// hook sees each statement; nil but in tests.
 	hook func(query string)
@@ -89,7 +89,7 @@ func Open(address string, options ...Option) (*DB, error) {
 			return nil, err
 		}
 		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
-		if d.reads, err = readPool(config.ConnString()); err != nil {
+		if d.trips, err = newTrips(config.ConnString()); err != nil {
 			return nil, err
 		}
 	}
@@ -120,8 +120,8 @@ func newDB(pool *bun.DB, signals *signals) *DB {
 // Close ends all connections.
 func (d *DB) Close() error {
 	d.signals.close()
-	if d.reads != nil {
-		d.reads.Close()
+	if d.trips != nil {
+		d.trips.pool.Close()
 	}
 	return d.pool.Close()
 }
@@ -129,8 +129,13 @@ func (d *DB) Close() error {
 // Pool is the pool of connections, for metrics.
 func (d *DB) Pool() *sql.DB { return d.pool.DB }
 
-// ReadPool is the pool of the connections that Read uses, for metrics; nil where there are no reads.
-func (d *DB) ReadPool() *pgxpool.Pool { return d.reads }
+// ReadPool is the pool of the connections of reads, for metrics; nil where there are no reads.
+func (d *DB) ReadPool() *pgxpool.Pool {
+	if d.trips == nil {
+		return nil
+	}
+	return d.trips.pool
+}
 
 // Now is the time in UTC, as exact as PostgreSQL stores it.
 func (d *DB) Now() time.Time { return d.now().UTC().Truncate(time.Microsecond) }

@@ -8,35 +8,18 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// readConnections is how many connections reads use at the most, besides those of the pool.
-const readConnections = 16
-
-// readPool connects when it is first used.
-func readPool(address string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(address)
-	if err != nil {
-		return nil, err
-	}
-	config.MaxConns = readConnections
-	maps.Copy(config.ConnConfig.RuntimeParams, planning)
-	return pgxpool.NewWithConfig(context.Background(), config)
-}
-
 // CanRead reports whether the engine has reads.
-func (d *DB) CanRead() bool { return d.reads != nil }
+func (d *DB) CanRead() bool { return d.trips != nil }
 
 // Read is one statement, and what to do with each row that it yields.
 type Read struct {
@@ -46,31 +29,16 @@ type Read struct {
 }
 
 // ReadTogether sends the statements in one round trip and hands out their rows in order.
-func (d *DB) ReadTogether(ctx context.Context, reads []Read) (err error) {
+func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 	ctx, end := traceReads(ctx, len(reads))
-	var batch pgx.Batch
-	for _, read := range reads {
-		if d.hook != nil {
+	if d.hook != nil {
+		for _, read := range reads {
 			d.hook(read.SQL)
 		}
-		batch.Queue(read.SQL, read.Arguments...)
 	}
-	defer func() { end(err) }()
-	results := d.reads.SendBatch(ctx, &batch)
-	defer func() { _ = results.Close() }() // also when Row panics, or the connection would be lost to the pool
-	for _, read := range reads {
-		rows, err := results.Query()
-		if err != nil {
-			return mapError(err)
-		}
-		for rows.Next() {
-			read.Row(Row{rows.RawValues(), rows.FieldDescriptions()})
-		}
-		if err := rows.Err(); err != nil {
-			return mapError(err)
-		}
-	}
-	return mapError(results.Close())
+	err := mapError(d.trips.read(ctx, reads))
+	end(err)
+	return err
 }
 
 // Row is a row as PostgreSQL sent it. It is valid until the next one comes.

@@ -1,0 +1,148 @@
+package db_test
+
+// Reads of several requests, which travel together once no connection is free.
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"studio/db"
+	"studio/db/dbtest"
+)
+
+// busy opens a database on which no connection is free for reads until the test calls free, which waits
+// until all reads have ended. What start starts waits when start returns, as one of so many.
+func busy(t *testing.T) (s *store, start func(waiting int, read func()), free func()) {
+	t.Helper()
+	s = open(t, dbtest.Postgres(t))
+	var reads sync.WaitGroup
+	blocked, freed := make(chan bool), make(chan bool)
+	for range db.Ways() {
+		reads.Go(func() {
+			_, err := s.echo(t.Context(), "'block'", func(string) { blocked <- true; <-freed })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		<-blocked
+	}
+	start = func(waiting int, read func()) {
+		reads.Go(read)
+		for s.Waiting() != waiting {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return s, start, func() { close(freed); reads.Wait() }
+}
+
+// echo reads an expression, and when the transaction began in which it was read.
+func (s *store) echo(ctx context.Context, expression string, see func(text string)) (trip time.Time, err error) {
+	err = s.ReadTogether(ctx, []db.Read{
+		{SQL: "SELECT now()", Row: func(row db.Row) { trip = row.Time(0) }},
+		{SQL: "SELECT " + expression, Row: func(row db.Row) { see(row.Text(0)) }},
+	})
+	return trip, err
+}
+
+func TestTrips(t *testing.T) {
+	t.Parallel()
+	t.Run("Together", func(t *testing.T) {
+		t.Parallel()
+		s, start, free := busy(t)
+		requests := 16 * db.Ways()
+		seen, trips := make([]string, requests), make([]time.Time, requests)
+		for i := range requests {
+			start(i+1, func() {
+				var err error
+				if trips[i], err = s.echo(t.Context(), fmt.Sprintf("'%d'", i), func(text string) { seen[i] = text }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		free()
+		different := map[time.Time]bool{}
+		for i := range requests {
+			if seen[i] != fmt.Sprint(i) {
+				t.Errorf("request %d read %q", i, seen[i])
+			}
+			different[trips[i]] = true
+		}
+		// Sixteen go together at the most, and fewer when connections become free at the same moment.
+		if most := 2 * db.Ways(); len(different) > most {
+			t.Errorf("%d requests took %d trips, want %d at the most", requests, len(different), most)
+		}
+	})
+	t.Run("Cancelled", func(t *testing.T) {
+		t.Parallel()
+		s, start, free := busy(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error)
+		start(1, func() {
+			_, err := s.echo(ctx, "'gone'", func(string) { t.Error("was read for nobody") })
+			gone <- err
+		})
+		var stayed string
+		start(2, func() {
+			if _, err := s.echo(t.Context(), "'stayed'", func(text string) { stayed = text }); err != nil {
+				t.Error(err)
+			}
+		})
+		cancel()
+		wantError(t, "a request that ended while it waited", <-gone, context.Canceled)
+		free()
+		if stayed != "stayed" {
+			t.Errorf("who waited behind it read %q", stayed)
+		}
+	})
+	t.Run("LeaderCancelled", func(t *testing.T) {
+		t.Parallel()
+		s, start, free := busy(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		start(1, func() { _, _ = s.echo(ctx, "'first'", func(string) { cancel() }) })
+		var read string
+		start(2, func() {
+			if _, err := s.echo(t.Context(), "'second'", func(text string) { read = text }); err != nil {
+				t.Error(err)
+			}
+		})
+		free()
+		if read != "second" {
+			t.Errorf("who travelled with a request that ended read %q", read)
+		}
+	})
+	for name, test := range map[string]struct {
+		expression, want string
+		alone            bool // whether those behind it read all the same, also on the same trip
+	}{
+		"Refused": {"1 / 0 || ''", "division by zero", false},
+		"Panic":   {"'panic'", "of its row", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, start, free := busy(t)
+			errs := make([]error, 3)
+			for i, expression := range []string{"'before'", test.expression, "'after'"} {
+				start(i+1, func() {
+					_, errs[i] = s.echo(t.Context(), expression, func(text string) {
+						if text == "panic" {
+							panic("of its row")
+						}
+					})
+				})
+			}
+			free()
+			if errs[0] != nil || errs[1] == nil || !strings.Contains(errs[1].Error(), test.want) || test.alone && errs[2] != nil {
+				t.Errorf("got the errors %v", errs)
+			}
+			for range 2 * db.Ways() { // no connection was lost by it
+				if _, err := s.echo(t.Context(), "'next'", func(string) {}); err != nil {
+					t.Errorf("the next request: %v", err)
+				}
+			}
+		})
+	}
+}
