@@ -73,10 +73,9 @@ func logged(next http.Handler) http.Handler {
 		zerolog.Ctx(r.Context()).Info().Str("method", r.Method).Str("route", r.Pattern).
 			Int("status", status).Int("bytes", size).Dur("ms", duration).Msg("request")
 	})
-	withID := hlog.RequestIDHandler("request", "X-Request-Id")
+	next = hlog.RequestIDHandler("request", "X-Request-Id")(access(next))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		log := zerolog.Ctx(r.Context()).With().Logger()
-		r = r.WithContext(log.WithContext(r.Context()))
-		withID(access(next)).ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
 }

@@ -28,9 +28,9 @@ import (
 type DB struct {
 	bun  bun.IDB
 	pool *bun.DB
-	// trips is nil on SQLite.
-	trips *trips
-	now   func() time.Time
+	// batches is nil on SQLite.
+	batches *batches
+	now     func() time.Time
 	// hook sees each statement; nil but in tests.
 	hook func(query string)
 
@@ -89,7 +89,7 @@ func Open(address string, options ...Option) (*DB, error) {
 			return nil, err
 		}
 		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
-		if d.trips, err = newTrips(config.ConnString()); err != nil {
+		if d.batches, err = newBatches(config.ConnString()); err != nil {
 			return nil, err
 		}
 	}
@@ -120,8 +120,8 @@ func newDB(pool *bun.DB, signals *signals) *DB {
 // Close ends all connections.
 func (d *DB) Close() error {
 	d.signals.close()
-	if d.trips != nil {
-		d.trips.pool.Close()
+	if d.batches != nil {
+		d.batches.pool.Close()
 	}
 	return d.pool.Close()
 }
@@ -131,10 +131,10 @@ func (d *DB) Pool() *sql.DB { return d.pool.DB }
 
 // ReadPool is the pool of the connections of reads, for metrics; nil where there are no reads.
 func (d *DB) ReadPool() *pgxpool.Pool {
-	if d.trips == nil {
+	if d.batches == nil {
 		return nil
 	}
-	return d.trips.pool
+	return d.batches.pool
 }
 
 // Now is the time in UTC, as exact as PostgreSQL stores it.

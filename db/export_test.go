@@ -1,11 +1,11 @@
 package db
 
-// Ways is how many connections reads use.
-func Ways() int { return ways }
+// ReadConnections is how many connections reads use.
+func ReadConnections() int { return readConnections }
 
-// Waiting is how many requests' reads wait for one of them.
+// Waiting is how many requests wait for one of them.
 func (d *DB) Waiting() int {
-	d.trips.mu.Lock()
-	defer d.trips.mu.Unlock()
-	return len(d.trips.waiting)
+	d.batches.mu.Lock()
+	defer d.batches.mu.Unlock()
+	return len(d.batches.waiting)
 }

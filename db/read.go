@@ -19,7 +19,7 @@ import (
 )
 
 // CanRead reports whether the engine has reads.
-func (d *DB) CanRead() bool { return d.trips != nil }
+func (d *DB) CanRead() bool { return d.batches != nil }
 
 // Read is one statement, and what to do with each row that it yields.
 type Read struct {
@@ -36,7 +36,7 @@ func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 			d.hook(read.SQL)
 		}
 	}
-	err := mapError(d.trips.read(ctx, reads))
+	err := mapError(d.batches.read(ctx, reads))
 	end(err)
 	return err
 }

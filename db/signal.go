@@ -46,7 +46,7 @@ func (d *DB) Signal(payload string) {
 		d.AfterCommit(func() { d.signals.deliver(payload) })
 		return
 	}
-	pool := d.trips.pool
+	pool := d.batches.pool
 	d.AfterCommit(func() { d.signals.send(pool, payload) })
 }
 

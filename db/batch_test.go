@@ -1,6 +1,6 @@
 package db_test
 
-// Reads of several requests, which travel together once no connection is free.
+// Reads of several requests, which share round trips once no connection is free.
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func busy(t *testing.T) (s *store, start func(waiting int, read func()), free fu
 	s = open(t, dbtest.Postgres(t))
 	var reads sync.WaitGroup
 	blocked, freed := make(chan bool), make(chan bool)
-	for range db.Ways() {
+	for range db.ReadConnections() {
 		reads.Go(func() {
 			_, err := s.echo(t.Context(), "'block'", func(string) { blocked <- true; <-freed })
 			if err != nil {
@@ -40,25 +40,25 @@ func busy(t *testing.T) (s *store, start func(waiting int, read func()), free fu
 }
 
 // echo reads an expression, and when the transaction began in which it was read.
-func (s *store) echo(ctx context.Context, expression string, see func(text string)) (trip time.Time, err error) {
+func (s *store) echo(ctx context.Context, expression string, see func(text string)) (batch time.Time, err error) {
 	err = s.ReadTogether(ctx, []db.Read{
-		{SQL: "SELECT now()", Row: func(row db.Row) { trip = row.Time(0) }},
+		{SQL: "SELECT now()", Row: func(row db.Row) { batch = row.Time(0) }},
 		{SQL: "SELECT " + expression, Row: func(row db.Row) { see(row.Text(0)) }},
 	})
-	return trip, err
+	return batch, err
 }
 
-func TestTrips(t *testing.T) {
+func TestBatches(t *testing.T) {
 	t.Parallel()
 	t.Run("Together", func(t *testing.T) {
 		t.Parallel()
 		s, start, free := busy(t)
-		requests := 16 * db.Ways()
-		seen, trips := make([]string, requests), make([]time.Time, requests)
+		requests := 16 * db.ReadConnections()
+		seen, batches := make([]string, requests), make([]time.Time, requests)
 		for i := range requests {
 			start(i+1, func() {
 				var err error
-				if trips[i], err = s.echo(t.Context(), fmt.Sprintf("'%d'", i), func(text string) { seen[i] = text }); err != nil {
+				if batches[i], err = s.echo(t.Context(), fmt.Sprintf("'%d'", i), func(text string) { seen[i] = text }); err != nil {
 					t.Error(err)
 				}
 			})
@@ -69,11 +69,11 @@ func TestTrips(t *testing.T) {
 			if seen[i] != fmt.Sprint(i) {
 				t.Errorf("request %d read %q", i, seen[i])
 			}
-			different[trips[i]] = true
+			different[batches[i]] = true
 		}
-		// Sixteen go together at the most, and fewer when connections become free at the same moment.
-		if most := 2 * db.Ways(); len(different) > most {
-			t.Errorf("%d requests took %d trips, want %d at the most", requests, len(different), most)
+		// Sixteen share one at the most, and fewer when connections become free at the same moment.
+		if most := 2 * db.ReadConnections(); len(different) > most {
+			t.Errorf("%d requests took %d round trips, want %d at the most", requests, len(different), most)
 		}
 	})
 	t.Run("Cancelled", func(t *testing.T) {
@@ -111,12 +111,12 @@ func TestTrips(t *testing.T) {
 		})
 		free()
 		if read != "second" {
-			t.Errorf("who travelled with a request that ended read %q", read)
+			t.Errorf("who was sent with a request that ended read %q", read)
 		}
 	})
 	for name, test := range map[string]struct {
 		expression, want string
-		alone            bool // whether those behind it read all the same, also on the same trip
+		alone            bool // whether those behind it read all the same, also in the same batch
 	}{
 		"Refused": {"1 / 0 || ''", "division by zero", false},
 		"Panic":   {"'panic'", "of its row", true},
@@ -138,7 +138,7 @@ func TestTrips(t *testing.T) {
 			if errs[0] != nil || errs[1] == nil || !strings.Contains(errs[1].Error(), test.want) || test.alone && errs[2] != nil {
 				t.Errorf("got the errors %v", errs)
 			}
-			for range 2 * db.Ways() { // no connection was lost by it
+			for range 2 * db.ReadConnections() { // no connection was lost by it
 				if _, err := s.echo(t.Context(), "'next'", func(string) {}); err != nil {
 					t.Errorf("the next request: %v", err)
 				}
