@@ -9,8 +9,6 @@ import (
 	"maps"
 	"runtime"
 	"runtime/debug"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,15 +26,14 @@ const (
 // and answer fewer requests: its processors are what they wait for.
 var readConnections = runtime.GOMAXPROCS(0) + 1
 
-// batches are sent over few connections. A request that finds one free is sent at once. The others wait,
-// and the first of them that gets one leads: it sends what all of them read. So nobody waits for company,
-// and the busier the server is, the fewer round trips there are for as many requests.
+// batches are sent over few connections. A request that finds one free is sent at once. The others wait
+// until they get one, or until another request that did takes them along. So nobody waits for company, and
+// the busier the server is, the fewer round trips there are for as many requests.
 type batches struct {
 	pool *pgxpool.Pool
-
-	mu      sync.Mutex
-	free    int // connections
-	waiting []*request
+	// busy holds a token for each connection in use, and waiting are requests that find no room in it.
+	busy    chan struct{}
+	waiting chan *request
 }
 
 // newBatches connects when something is read.
@@ -48,88 +45,48 @@ func newBatches(address string) (*batches, error) {
 	config.MaxConns = int32(readConnections) + 1 // for signals
 	maps.Copy(config.ConnConfig.RuntimeParams, planning)
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	return &batches{pool: pool, free: readConnections}, err
+	return &batches{pool, make(chan struct{}, readConnections), make(chan *request)}, err
 }
 
-// request is what one request reads in one round trip.
+// request is what one request reads in one round trip. It is done when others took it along.
 type request struct {
 	reads []Read
 	err   error
-	// leads is sent to once: true when a connection is free, and false when another request has led and
-	// this one is done.
-	leads chan bool
+	done  chan struct{}
 }
 
-// read sends reads, and hands out their rows in order, maybe in the goroutine of another request. After
-// an error, rows may still be handed out.
+// read is ReadTogether.
 func (b *batches) read(ctx context.Context, reads []Read) error {
-	own := &request{reads: reads, leads: make(chan bool, 1)}
-	if !b.begin(own) {
-		var leads bool
-		select {
-		case leads = <-own.leads:
-		case <-ctx.Done():
-			if b.leave(own) {
-				return ctx.Err()
-			}
-			leads = <-own.leads // which comes soon, as it is being read, or its turn
-		}
-		if !leads {
-			return own.err
-		}
+	own := &request{reads: reads, done: make(chan struct{})}
+	select {
+	case b.busy <- struct{}{}:
+	case b.waiting <- own:
+		<-own.done
+		return own.err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	batch := b.gather(own)
 	b.send(ctx, batch)
-	b.release()
+	<-b.busy
 	for _, other := range batch[1:] {
-		other.leads <- false
+		close(other.done)
 	}
 	return own.err
 }
 
-// begin takes a free connection; false when the request waits for one.
-func (b *batches) begin(own *request) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.free > 0 {
-		b.free--
-		return true
+// gather makes a batch of a request and of those that wait just now.
+func (b *batches) gather(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < maxBatch {
+		select {
+		case other := <-b.waiting:
+			batch = append(batch, other)
+		default:
+			return batch
+		}
 	}
-	b.waiting = append(b.waiting, own)
-	return false
-}
-
-// leave lets a request wait no longer; false when it does not any more.
-func (b *batches) leave(own *request) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := slices.Index(b.waiting, own)
-	if i >= 0 {
-		b.waiting = slices.Delete(b.waiting, i, i+1)
-	}
-	return i >= 0
-}
-
-// gather makes a batch of a request and of those that wait.
-func (b *batches) gather(leader *request) []*request {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	others := b.waiting[:min(len(b.waiting), maxBatch-1)]
-	batch := append([]*request{leader}, others...)
-	b.waiting = slices.Delete(b.waiting, 0, len(others))
 	return batch
-}
-
-// release gives the connection to the first request that waits.
-func (b *batches) release() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.waiting) == 0 {
-		b.free++
-		return
-	}
-	b.waiting[0].leads <- true
-	b.waiting = slices.Delete(b.waiting, 0, 1)
 }
 
 // send reads all that a batch does. When a statement fails, so do those behind it.

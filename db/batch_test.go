@@ -15,8 +15,8 @@ import (
 )
 
 // busy opens a database on which no connection is free for reads until the test calls free, which waits
-// until all reads have ended. What start starts waits when start returns, as one of so many.
-func busy(t *testing.T) (s *store, start func(waiting int, read func()), free func()) {
+// until all reads have ended. What start starts is about to wait for a connection when start returns.
+func busy(t *testing.T) (s *store, start func(ctx context.Context, read func(ctx context.Context)), free func()) {
 	t.Helper()
 	s = open(t, dbtest.Postgres(t))
 	var reads sync.WaitGroup
@@ -30,13 +30,27 @@ func busy(t *testing.T) (s *store, start func(waiting int, read func()), free fu
 		})
 		<-blocked
 	}
-	start = func(waiting int, read func()) {
-		reads.Go(read)
-		for s.Waiting() != waiting {
-			time.Sleep(time.Millisecond)
-		}
+	start = func(ctx context.Context, read func(ctx context.Context)) {
+		waits := make(chan bool, 1)
+		reads.Go(func() { read(waiting{ctx, waits}) })
+		<-waits
 	}
 	return s, start, func() { close(freed); reads.Wait() }
+}
+
+// waiting is a context that tells when somebody begins to wait for its end.
+type waiting struct {
+	context.Context //nolint:containedctx // it is one
+
+	waits chan bool
+}
+
+func (w waiting) Done() <-chan struct{} {
+	select {
+	case w.waits <- true:
+	default:
+	}
+	return w.Context.Done()
 }
 
 // echo reads an expression, and when the transaction began in which it was read.
@@ -56,9 +70,9 @@ func TestBatches(t *testing.T) {
 		requests := 16 * db.ReadConnections()
 		seen, batches := make([]string, requests), make([]time.Time, requests)
 		for i := range requests {
-			start(i+1, func() {
+			start(t.Context(), func(ctx context.Context) {
 				var err error
-				if batches[i], err = s.echo(t.Context(), fmt.Sprintf("'%d'", i), func(text string) { seen[i] = text }); err != nil {
+				if batches[i], err = s.echo(ctx, fmt.Sprintf("'%d'", i), func(text string) { seen[i] = text }); err != nil {
 					t.Error(err)
 				}
 			})
@@ -79,15 +93,15 @@ func TestBatches(t *testing.T) {
 	t.Run("Cancelled", func(t *testing.T) {
 		t.Parallel()
 		s, start, free := busy(t)
-		ctx, cancel := context.WithCancel(t.Context())
+		ending, cancel := context.WithCancel(t.Context())
 		gone := make(chan error)
-		start(1, func() {
+		start(ending, func(ctx context.Context) {
 			_, err := s.echo(ctx, "'gone'", func(string) { t.Error("was read for nobody") })
 			gone <- err
 		})
 		var stayed string
-		start(2, func() {
-			if _, err := s.echo(t.Context(), "'stayed'", func(text string) { stayed = text }); err != nil {
+		start(t.Context(), func(ctx context.Context) {
+			if _, err := s.echo(ctx, "'stayed'", func(text string) { stayed = text }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -101,11 +115,11 @@ func TestBatches(t *testing.T) {
 	t.Run("LeaderCancelled", func(t *testing.T) {
 		t.Parallel()
 		s, start, free := busy(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		start(1, func() { _, _ = s.echo(ctx, "'first'", func(string) { cancel() }) })
+		ending, cancel := context.WithCancel(t.Context())
+		start(ending, func(ctx context.Context) { _, _ = s.echo(ctx, "'first'", func(string) { cancel() }) })
 		var read string
-		start(2, func() {
-			if _, err := s.echo(t.Context(), "'second'", func(text string) { read = text }); err != nil {
+		start(t.Context(), func(ctx context.Context) {
+			if _, err := s.echo(ctx, "'second'", func(text string) { read = text }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -126,8 +140,8 @@ func TestBatches(t *testing.T) {
 			s, start, free := busy(t)
 			errs := make([]error, 3)
 			for i, expression := range []string{"'before'", test.expression, "'after'"} {
-				start(i+1, func() {
-					_, errs[i] = s.echo(t.Context(), expression, func(text string) {
+				start(t.Context(), func(ctx context.Context) {
+					_, errs[i] = s.echo(ctx, expression, func(text string) {
 						if text == "panic" {
 							panic("of its row")
 						}

@@ -28,7 +28,9 @@ type Read struct {
 	Row       func(Row)
 }
 
-// ReadTogether sends the statements in one round trip and hands out their rows in order.
+// ReadTogether sends the statements in one round trip, which other requests may share, and hands out their
+// rows in order, maybe in the goroutine of another request and, after an error, maybe later. When ctx ends
+// while they wait to be sent, its error is returned.
 func (d *DB) ReadTogether(ctx context.Context, reads []Read) error {
 	ctx, end := traceReads(ctx, len(reads))
 	if d.hook != nil {
