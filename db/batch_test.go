@@ -14,9 +14,10 @@ import (
 	"studio/db/dbtest"
 )
 
-// busy opens a database on which no connection is free for reads until the test calls free, which waits
-// until all reads have ended. What start starts is about to wait for a connection when start returns.
-func busy(t *testing.T) (s *store, start func(ctx context.Context, read func(ctx context.Context)), free func()) {
+// busy opens a database on which no connection is free for reads. What start starts is about to wait for one
+// when start returns. Later freeOne frees a connection, and free the others; it waits until all reads have
+// ended.
+func busy(t *testing.T) (s *store, start func(ctx context.Context, read func(ctx context.Context)), freeOne, free func()) {
 	t.Helper()
 	s = open(t, dbtest.Postgres(t))
 	var reads sync.WaitGroup
@@ -35,7 +36,7 @@ func busy(t *testing.T) (s *store, start func(ctx context.Context, read func(ctx
 		reads.Go(func() { read(waiting{ctx, waits}) })
 		<-waits
 	}
-	return s, start, func() { close(freed); reads.Wait() }
+	return s, start, func() { freed <- true }, func() { close(freed); reads.Wait() }
 }
 
 // waiting is a context that tells when somebody begins to wait for its end.
@@ -66,7 +67,7 @@ func TestBatches(t *testing.T) {
 	t.Parallel()
 	t.Run("Together", func(t *testing.T) {
 		t.Parallel()
-		s, start, free := busy(t)
+		s, start, _, free := busy(t)
 		requests := 16 * db.ReadConnections()
 		seen, batches := make([]string, requests), make([]time.Time, requests)
 		for i := range requests {
@@ -92,7 +93,7 @@ func TestBatches(t *testing.T) {
 	})
 	t.Run("Cancelled", func(t *testing.T) {
 		t.Parallel()
-		s, start, free := busy(t)
+		s, start, _, free := busy(t)
 		ending, cancel := context.WithCancel(t.Context())
 		gone := make(chan error)
 		start(ending, func(ctx context.Context) {
@@ -114,18 +115,22 @@ func TestBatches(t *testing.T) {
 	})
 	t.Run("LeaderCancelled", func(t *testing.T) {
 		t.Parallel()
-		s, start, free := busy(t)
+		s, start, freeOne, free := busy(t)
 		ending, cancel := context.WithCancel(t.Context())
-		start(ending, func(ctx context.Context) { _, _ = s.echo(ctx, "'first'", func(string) { cancel() }) })
-		var read string
+		// Both read more than is under way at a time, so the second is not there yet when the first ends.
+		start(ending, func(ctx context.Context) { _, _ = s.echo(ctx, "repeat('1', 1000000)", func(string) { cancel() }) })
+		read, done := 0, make(chan bool)
 		start(t.Context(), func(ctx context.Context) {
-			if _, err := s.echo(ctx, "'second'", func(text string) { read = text }); err != nil {
+			defer close(done)
+			if _, err := s.echo(ctx, "repeat('2', 10000000)", func(text string) { read = len(text) }); err != nil {
 				t.Error(err)
 			}
 		})
+		freeOne()
+		<-done
 		free()
-		if read != "second" {
-			t.Errorf("who was sent with a request that ended read %q", read)
+		if read != 10_000_000 {
+			t.Errorf("who was sent with a request that ended read %d bytes", read)
 		}
 	})
 	for name, test := range map[string]struct {
@@ -137,7 +142,7 @@ func TestBatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, start, free := busy(t)
+			s, start, _, free := busy(t)
 			errs := make([]error, 3)
 			for i, expression := range []string{"'before'", test.expression, "'after'"} {
 				start(t.Context(), func(ctx context.Context) {
