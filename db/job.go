@@ -46,11 +46,13 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease
 			WHERE other.lane = j.lane AND other.id <> j.id AND (other.leased_until IS NOT NULL
 			OR other.failed_at IS NULL AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id)))`, due).
 		OrderExpr("run_at, id").Limit(int64(limit))
+	among := "id IN (?)"
 	if d.isPostgres() {
-		next = next.For("UPDATE SKIP LOCKED")
+		// An array is made once. What IN asks may be asked anew for each row, and then yields others.
+		among, next = "id = ANY (ARRAY(?))", next.For("UPDATE SKIP LOCKED")
 	}
 	jobs := []*Job{}
-	err := d.claim(lease).Where("id IN (?)", next).Returning("?Columns").Scan(ctx, &jobs)
+	err := d.claim(lease).Where(among, next).Returning("?Columns").Scan(ctx, &jobs)
 	if err = mapError(err); errors.Is(err, ErrDuplicate) {
 		return nil, nil // another process took a lane at the same moment
 	}

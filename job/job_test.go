@@ -339,6 +339,31 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	})
+	// However many wait: also with the plan that PostgreSQL has made, and keeps, for a table that it knows
+	// as empty. To look for what is due anew for each row seems cheap then.
+	t.Run("FourAtOnce", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			claim := func() int {
+				claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.now(), 15*time.Second, 4)
+				if err != nil {
+					p.Fatal(err)
+				}
+				return len(claimed)
+			}
+			if _, err := p.db.Pool().ExecContext(p.Context(), "ANALYZE jobs"); err != nil {
+				p.Fatal(err)
+			}
+			claim()
+			for range 10 {
+				p.enqueue("work", nil)
+			}
+			for _, want := range []int{4, 4, 2} {
+				if got := claim(); got != want {
+					p.Errorf("%d jobs were claimed, want %d", got, want)
+				}
+			}
+		})
+	})
 	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
 	t.Run("OneInALane", func(t *testing.T) { on(t, testOneInALane) })
 	t.Run("LaneOfTheDead", func(t *testing.T) { on(t, testLaneOfTheDead) })
