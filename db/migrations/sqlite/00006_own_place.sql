@@ -1,0 +1,12 @@
+-- +goose Up
+-- A user's place in an organization is found at once, in however many others they are.
+DROP INDEX memberships_of_user;
+CREATE INDEX memberships_of_user ON memberships (user_id, organization_id);
+DROP INDEX memberships_of_email;
+CREATE INDEX memberships_of_email ON memberships (email, organization_id);
+
+-- +goose Down
+DROP INDEX memberships_of_email;
+CREATE INDEX memberships_of_email ON memberships (email);
+DROP INDEX memberships_of_user;
+CREATE INDEX memberships_of_user ON memberships (user_id);
