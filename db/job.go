@@ -42,9 +42,10 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease
 		Where("kind IN (?)", bun.List(kinds)). // of one kind, the index then yields them in order
 		Where("failed_at IS NULL").Where("run_at <= ?", due).
 		Where("leased_until IS NULL OR leased_until <= ?", d.Now()).
-		Where(`lane IS NULL OR leased_until IS NOT NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
-			WHERE other.lane = j.lane AND other.id <> j.id AND (other.leased_until IS NOT NULL
-			OR other.failed_at IS NULL AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id)))`, due).
+		Where(`lane IS NULL OR leased_until IS NOT NULL
+			OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)
+			AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.failed_at IS NULL
+				AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id))`, due).
 		OrderExpr("run_at, id").Limit(int64(limit))
 	among := "id IN (?)"
 	if d.isPostgres() {

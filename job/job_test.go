@@ -364,6 +364,35 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	})
+	// Whether a job is the first of its lane is looked up: to go through all that waits takes, for all that
+	// waits, as the square of it.
+	t.Run("LongLane", func(t *testing.T) {
+		on(t, func(p *process, open opener) {
+			var claim string
+			claims := open(db.WithClock(p.now), db.WithStatementHook(func(query string) { claim = query }))
+			explain := "EXPLAIN "
+			if !p.db.CanRead() {
+				explain += "QUERY PLAN "
+			}
+			for range 100 {
+				p.enqueue("work", nil, job.InLane("lane"))
+			}
+			for _, known := range []string{"nothing", "all"} {
+				if _, err := claims.ClaimJobs(p.Context(), []string{"work"}, p.now(), 0, 4); err != nil {
+					p.Fatal(err)
+				}
+				plan := fmt.Sprint(dbtest.Query(p.T, p.db, explain+claim))
+				for _, index := range []string{"jobs_due", "jobs_one_a_lane", "jobs_of_lane"} {
+					if strings.Count(plan, index) != 1 {
+						p.Errorf("knowing %s of the table, a claim does not use %s once:\n%s", known, index, plan)
+					}
+				}
+				if _, err := p.db.Pool().ExecContext(p.Context(), "ANALYZE jobs"); err != nil {
+					p.Fatal(err)
+				}
+			}
+		})
+	})
 	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
 	t.Run("OneInALane", func(t *testing.T) { on(t, testOneInALane) })
 	t.Run("LaneOfTheDead", func(t *testing.T) { on(t, testLaneOfTheDead) })
