@@ -42,6 +42,7 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 		if err != nil {
 			return nil, err
 		}
+		ctx = r.withLoadersForArgument(ctx)
 		id, _ := value.(string)
 		organizationID, missing, err := r.organizationOf(ctx, id)
 		if err == nil {

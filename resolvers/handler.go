@@ -68,7 +68,6 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	}
 	exec.AroundOperations(r.authenticate)
 	exec.AroundOperations(r.once(schema.Schema()))
-	exec.AroundOperations(r.loadersForOperation)
 	exec.AroundResponses(r.loadersForResponse)
 	exec.AroundRootFields(r.loadersForRootField)
 

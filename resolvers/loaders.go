@@ -237,7 +237,8 @@ type scopeKey struct{}
 // scope holds the loaders of a part of an operation. They are made when they are first used, as many
 // streams wait at the beginning of a response for long.
 type scope struct {
-	r *Resolvers
+	r    *Resolvers
+	wait time.Duration
 
 	mu      sync.Mutex
 	loaders *loaders
@@ -248,26 +249,16 @@ func loadersOf(ctx context.Context) *loaders {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.loaders == nil {
-		in.loaders = newLoaders(in.r.DB, in.r.Bills, cmp.Or(in.r.LoaderWait, defaultWait))
+		in.loaders = newLoaders(in.r.DB, in.r.Bills, in.wait)
 	}
 	return in.loaders
 }
 
+// The scopes of loaders: a response, of which a subscription has many; each root field of a mutation,
+// since the one before has changed what was loaded; and what a directive asks for an argument.
+
 func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
-	return context.WithValue(ctx, scopeKey{}, &scope{r: r})
-}
-
-// The scopes of loaders: the beginning of an operation, since the roots of subscriptions and their
-// directives are outside any response; a response, of which a subscription has many; and each root field
-// of a mutation, since the one before has changed what was loaded.
-
-func (r *Resolvers) loadersForOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	begin := &scope{r: r}
-	responses := next(context.WithValue(ctx, scopeKey{}, begin))
-	begin.mu.Lock()
-	defer begin.mu.Unlock()
-	begin.loaders = nil // as nothing uses them while a stream waits
-	return responses
+	return context.WithValue(ctx, scopeKey{}, &scope{r: r, wait: cmp.Or(r.LoaderWait, defaultWait)})
 }
 
 func (r *Resolvers) loadersForResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
@@ -279,4 +270,11 @@ func (r *Resolvers) loadersForRootField(ctx context.Context, next graphql.RootRe
 		ctx = r.withLoaders(ctx)
 	}
 	return next(ctx)
+}
+
+// withLoadersForArgument is for what is asked before a root field is resolved: one thing after the other,
+// so that there is nothing to wait for, and what the field then changes, so that its answer must not be
+// made of it. The arguments of subscriptions are outside any response.
+func (r *Resolvers) withLoadersForArgument(ctx context.Context) context.Context {
+	return context.WithValue(ctx, scopeKey{}, &scope{r: r})
 }

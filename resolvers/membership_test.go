@@ -541,6 +541,18 @@ func TestSetOrganizationOwner(t *testing.T) {
 			owner.refusedWhole(home, fault.Forbidden, "input.organizationUserId", setOwner, own)
 		})
 	})
+	// The answer shows what one may see after the change, not before.
+	t.Run("OneselfAndLook", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, second := s.signUp("owner"), s.signUp("second")
+			home := owner.home()
+			owner.joinAsOwner(home, second)
+			a := owner.send(`mutation($id: ID!) { setOrganizationOwner(input: { organizationUserId: $id, isOwner: false }) {
+				organizationUser { organization { viewerMembership { isOwner } billing { id } } } } }`, vars{"id": owner.membership(home)})
+			a.want("setOrganizationOwner.organizationUser.organization", `{"viewerMembership":{"isOwner":false},"billing":null}`)
+			a.check(fault.Forbidden, "")
+		})
+	})
 	t.Run("Refused", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, member, guest := s.signUp("owner"), s.signUp("member"), s.verified("guest")
