@@ -660,4 +660,37 @@ func TestRequestSnapshot(t *testing.T) {
 			s.wantLog(home)
 		})
 	})
+	t.Run("SessionRevoked", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home, own := owner.home(), owner.session()
+			owner.refused(fault.Unauthenticated, "", `mutation($org: ID!, $session: ID!) {
+				revokeSession(input: { sessionId: $session }) { revokedSessionId }
+				updateOrganization(input: { organizationId: $org, name: "after" }) { organization { name } }
+			}`, vars{"org": home, "session": own})
+			s.wantLog(home)
+		})
+	})
+	t.Run("Verified", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, guest := s.signUp("owner"), s.signUp("guest")
+			guest.do(`mutation($token: String!, $id: ID!) {
+				verifyEmail(input: { token: $token }) { user { id } }
+				acceptInvitation(input: { organizationUserId: $id }) { organizationUser { status } }
+			}`, vars{"token": s.mailedToken(guest.email, "/verify-email/"), "id": owner.invite(owner.home(), guest.email)}).
+				want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
+		})
+	})
+	t.Run("Renamed", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home := owner.home()
+			owner.do(`mutation($org: ID!) {
+				updateProfile(input: { firstName: "Jane", lastName: "Doe" }) { user { id } }
+				updateOrganization(input: { organizationId: $org, name: "after" }) { organization { name } }
+			}`, vars{"org": home})
+			owner.do(`query($org: ID!) { organization(id: $org) { events(first: 1) { nodes { summary } } } }`, vars{"org": home}).
+				want("organization.events.nodes.0.summary", `"Jane Doe renamed the organization from owner's Organization to after."`)
+		})
+	})
 }

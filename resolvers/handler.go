@@ -69,7 +69,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.AroundOperations(r.authenticate)
 	exec.AroundOperations(r.once(schema.Schema()))
 	exec.AroundResponses(r.loadersForResponse)
-	exec.AroundRootFields(r.loadersForRootField)
+	exec.AroundRootFields(r.beginRootField)
 
 	limit := r.limit(options)
 	served := transport.New(exec, r.admit(options, limit))

@@ -11,7 +11,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/graph-gophers/dataloader/v7"
-	"github.com/vektah/gqlparser/v2/ast"
 	"go.opentelemetry.io/otel/attribute"
 
 	"studio/billing"
@@ -254,8 +253,8 @@ func loadersOf(ctx context.Context) *loaders {
 	return in.loaders
 }
 
-// The scopes of loaders: a response, of which a subscription has many; each root field of a mutation,
-// since the one before has changed what was loaded; and what a directive asks for an argument.
+// The scopes of loaders: a response, of which a subscription has many; each root field of a mutation
+// (beginRootField); and what a directive asks for an argument.
 
 func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
 	return context.WithValue(ctx, scopeKey{}, &scope{r: r, wait: cmp.Or(r.LoaderWait, defaultWait)})
@@ -263,13 +262,6 @@ func (r *Resolvers) withLoaders(ctx context.Context) context.Context {
 
 func (r *Resolvers) loadersForResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	return next(r.withLoaders(ctx))
-}
-
-func (r *Resolvers) loadersForRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
-	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
-		ctx = r.withLoaders(ctx)
-	}
-	return next(ctx)
 }
 
 // withLoadersForArgument is for what is asked before a root field is resolved: one thing after the other,

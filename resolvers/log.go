@@ -89,14 +89,11 @@ func (r *Resolvers) Log(options HandlerOptions) http.Handler {
 
 // permitLog refuses who does not own the organization now.
 func (r *Resolvers) permitLog(ctx context.Context, organizationID string) (context.Context, error) {
-	operation := &operation{}
-	if token := requestOf(ctx).current(); token != "" {
-		var err error
-		if operation.caller, err = r.Accounts.Authenticate(ctx, token); err != nil {
-			return ctx, err
-		}
+	caller, err := r.lookUp(ctx, requestOf(ctx).current())
+	if err != nil {
+		return ctx, err
 	}
-	ctx = r.withLoaders(context.WithValue(ctx, operationKey{}, operation))
+	ctx = r.withLoaders(context.WithValue(ctx, operationKey{}, &operation{caller: caller}))
 	return ctx, r.permit(ctx, organizationID, true, fault.ErrNoOrganization)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/realclientip/realclientip-go"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"studio/account"
@@ -169,6 +170,8 @@ func (r *request) setCookie(token string) {
 // out. That happens in root fields of mutations, which run one after the other.
 type operation struct {
 	caller *account.Caller
+	// changed is set once a root field of a mutation has run.
+	changed bool
 }
 
 type operationKey struct{}
@@ -218,16 +221,39 @@ func (r *Resolvers) planned(plans *plan.Plans) graphql.OperationMiddleware {
 func (r *Resolvers) authenticate(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	in := requestOf(ctx)
 	token := in.current()
-	op := &operation{}
-	if token != "" {
-		caller, err := r.Accounts.Authenticate(ctx, token)
+	caller, err := r.lookUp(ctx, token)
+	if err != nil {
+		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
+	}
+	if caller != nil {
+		in.renew(token)
+	}
+	return next(context.WithValue(ctx, operationKey{}, &operation{caller: caller}))
+}
+
+// lookUp finds whose token it is, nil when it opens nothing.
+func (r *Resolvers) lookUp(ctx context.Context, token string) (*account.Caller, error) {
+	if token == "" {
+		return nil, nil
+	}
+	return r.Accounts.Authenticate(ctx, token)
+}
+
+// beginRootField has each root field of a mutation begin anew, as the one before may have changed
+// everything: whether the token works, who calls, and what was loaded.
+func (r *Resolvers) beginRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+		return next(ctx)
+	}
+	op, _ := ctx.Value(operationKey{}).(*operation)
+	if op.changed {
+		caller, err := r.lookUp(ctx, requestOf(ctx).current())
 		if err != nil {
-			return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
+			graphql.AddError(ctx, err)
+			return graphql.Null
 		}
 		op.caller = caller
 	}
-	if op.caller != nil {
-		in.renew(token)
-	}
-	return next(context.WithValue(ctx, operationKey{}, op))
+	op.changed = true
+	return next(r.withLoaders(ctx))
 }
