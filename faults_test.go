@@ -31,7 +31,7 @@ func TestKillInUse(t *testing.T) {
 			database := create(t)
 			letters, settings := receive(t)
 			settings = append(settings, "STUDIO_DATABASE_URL="+database, "STUDIO_RATE_LIMIT=0")
-			address := freeAddress(t, "127.0.0.2") // which others do not take while the server is down
+			address := ownAddress(t)
 			s := launchAt(t, address, settings...)
 			s.ready()
 			c := newCrowd(s, letters)

@@ -96,8 +96,7 @@ func newCluster(t *testing.T) *cluster {
 		"STUDIO_TRUSTED_PROXIES=127.0.0.1", "STUDIO_SHUTDOWN_DELAY=3s")
 	var addresses []string
 	for range 3 {
-		// A host of their own, as others could take the port of one that is down.
-		addresses = append(addresses, freeAddress(t, "127.0.0.3"))
+		addresses = append(addresses, ownAddress(t))
 	}
 	for _, address := range addresses { // at once, with a database that is empty
 		c.replicas = append(c.replicas, launchAt(t, address, c.settings...))

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -209,6 +210,16 @@ func freeAddress(t *testing.T, host string) string {
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
+}
+
+var hosts atomic.Uint32
+
+// ownAddress is a free one of a host that is no other test's, so that nobody takes it while the server
+// is down.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	host := hosts.Add(1)
+	return freeAddress(t, fmt.Sprintf("127.1.%d.%d", host>>8, host&0xff))
 }
 
 // get fetches a page without following redirects.
