@@ -31,7 +31,7 @@ func TestKillInUse(t *testing.T) {
 			database := create(t)
 			letters, settings := receive(t)
 			settings = append(settings, "STUDIO_DATABASE_URL="+database, "STUDIO_RATE_LIMIT=0")
-			address := ownAddress(t)
+			address := freeAddress(t)
 			s := launchAt(t, address, settings...)
 			s.ready()
 			c := newCrowd(s, letters)

@@ -46,7 +46,7 @@ func proxied(t *testing.T, upstream []string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t, "127.0.0.1")
+	address := freeAddress(t)
 	config := string(shipped)
 	replace := func(pattern, with string) {
 		found := regexp.MustCompile(pattern).FindAllString(config, -1)
@@ -96,7 +96,7 @@ func newCluster(t *testing.T) *cluster {
 		"STUDIO_TRUSTED_PROXIES=127.0.0.1", "STUDIO_SHUTDOWN_DELAY=3s")
 	var addresses []string
 	for range 3 {
-		addresses = append(addresses, ownAddress(t))
+		addresses = append(addresses, freeAddress(t))
 	}
 	for _, address := range addresses { // at once, with a database that is empty
 		c.replicas = append(c.replicas, launchAt(t, address, c.settings...))

@@ -92,7 +92,7 @@ func TestSecrets(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			office := &guardedOffice{postOffice: postOffice{mails: make(chan string, 100)}, password: "p0st0ffice-secret"}
-			database, address := create(t), ownAddress(t)
+			database, address := create(t), freeAddress(t)
 			_, stripeURL := newStripe(t, "http://"+address+"/webhooks/stripe")
 			s := launchAt(t, address, append(office.openGuarded(t),
 				"STUDIO_DATABASE_URL="+database, "STUDIO_STRIPE_API_URL="+stripeURL, "STUDIO_STRIPE_SECRET_KEY="+stripesandbox.SecretKey,

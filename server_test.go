@@ -118,7 +118,7 @@ type server struct {
 // launch starts a server on a free port, which need not be ready yet.
 func launch(t *testing.T, database string, settings ...string) *server {
 	t.Helper()
-	return launchAt(t, freeAddress(t, "127.0.0.1"), append([]string{"STUDIO_DATABASE_URL=" + database}, settings...)...)
+	return launchAt(t, freeAddress(t), append([]string{"STUDIO_DATABASE_URL=" + database}, settings...)...)
 }
 
 // launchAt is launch on a given address.
@@ -201,25 +201,19 @@ func (s *server) eventually(what string, happened func() bool) {
 	}
 }
 
-// freeAddress is one of a host that nobody listens on.
-func freeAddress(t *testing.T, host string) string {
+var hosts atomic.Uint32
+
+// freeAddress is one that nobody listens on, of a host that is given out once: nobody else takes it before
+// the server starts, or while it is down.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", host+":0")
+	host := hosts.Add(1)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.1.%d.%d:0", host>>8, host&0xff))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
-}
-
-var hosts atomic.Uint32
-
-// ownAddress is a free one of a host that is no other test's, so that nobody takes it while the server
-// is down.
-func ownAddress(t *testing.T) string {
-	t.Helper()
-	host := hosts.Add(1)
-	return freeAddress(t, fmt.Sprintf("127.1.%d.%d", host>>8, host&0xff))
 }
 
 // get fetches a page without following redirects.
@@ -329,7 +323,7 @@ func TestSettings(t *testing.T) {
 		{"PublicURLWithPassword", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://user@studio.example.com"}},
 		{"DatabaseOfOtherKind", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=mysql://studio:s3cret@127.0.0.1/studio"}},
 		{"DatabaseMalformed", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@127.0.0.1:port/studio"}},
-		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t, "127.0.0.1") + "/studio"}},
+		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t) + "/studio"}},
 		{"DatabaseFolderMissing", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=sqlite:missing/studio.db"}},
 		{"SMTPOfOtherKind", "STUDIO_SMTP_URL", []string{"STUDIO_SMTP_URL=http://studio:s3cret@127.0.0.1", from}},
 		{"SMTPMalformed", "STUDIO_SMTP_URL", []string{"STUDIO_SMTP_URL=smtp://studio:s3cret@127.0.0.1:port", from}},
@@ -719,7 +713,7 @@ func TestSandbox(t *testing.T) {
 	t.Run("WithAccount", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, newFile(t), "STUDIO_STRIPE_SECRET_KEY=sk_test_x", "STUDIO_STRIPE_PUBLISHABLE_KEY=pk_test_x",
-			"STUDIO_STRIPE_WEBHOOK_SECRET=whsec_x", "STUDIO_STRIPE_API_URL=http://"+freeAddress(t, "127.0.0.1"))
+			"STUDIO_STRIPE_WEBHOOK_SECRET=whsec_x", "STUDIO_STRIPE_API_URL=http://"+freeAddress(t))
 		if status, _, _ := s.get("/dev/stripe/advance"); status != http.StatusNotFound {
 			t.Errorf("the sandbox's clock is answered with %d", status)
 		}

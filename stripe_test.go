@@ -160,8 +160,7 @@ type customer struct {
 func newCustomer(t *testing.T, create func(*testing.T) string) *customer {
 	t.Helper()
 	database := create(t)
-	// A host of its own, as others could take the port while the server is down.
-	c := &customer{T: t, address: ownAddress(t), db: dbtest.Open(t, database)}
+	c := &customer{T: t, address: freeAddress(t), db: dbtest.Open(t, database)}
 	var url string
 	c.stripe, url = newStripe(t, "http://"+c.address+"/webhooks/stripe")
 	c.stripe.kill = c.kill
@@ -543,7 +542,7 @@ func TestStripeMock(t *testing.T) {
 	if program == "" {
 		t.Fatal("STUDIO_TEST_STRIPE_MOCK is not set; run the tests with `make test`, which installs stripe-mock, or set it to that program")
 	}
-	address := ownAddress(t)
+	address := freeAddress(t)
 	mock := exec.Command(program, "-http-addr", address)
 	var output output
 	mock.Stdout, mock.Stderr = &output, &output

@@ -164,6 +164,14 @@ func (p *process) loseLeases() {
 	}
 }
 
+// analyze has the database know its jobs as they are now, which decides how it looks for them.
+func (p *process) analyze() {
+	p.Helper()
+	if _, err := p.db.Pool().ExecContext(p.Context(), "ANALYZE jobs"); err != nil {
+		p.Fatal(err)
+	}
+}
+
 // wantJobs compares the jobs that are not done.
 func (p *process) wantJobs(want ...stored) {
 	p.Helper()
@@ -350,9 +358,7 @@ func TestQueue(t *testing.T) {
 				}
 				return len(claimed)
 			}
-			if _, err := p.db.Pool().ExecContext(p.Context(), "ANALYZE jobs"); err != nil {
-				p.Fatal(err)
-			}
+			p.analyze()
 			claim()
 			for range 10 {
 				p.enqueue("work", nil)
@@ -387,9 +393,7 @@ func TestQueue(t *testing.T) {
 						p.Errorf("knowing %s of the table, a claim does not use %s once:\n%s", known, index, plan)
 					}
 				}
-				if _, err := p.db.Pool().ExecContext(p.Context(), "ANALYZE jobs"); err != nil {
-					p.Fatal(err)
-				}
+				p.analyze()
 			}
 		})
 	})
