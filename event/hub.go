@@ -31,13 +31,13 @@ type Hub struct {
 
 	wake chan struct{}
 
-	mu          sync.Mutex
-	stopped     bool
-	subscribers map[subscriber]context.Context
-	// dirty holds the organizations that have news, and newInvitations tells that some address has.
-	dirty          map[string]bool
-	newInvitations bool
-	all            bool
+	mu      sync.Mutex
+	stopped bool
+	// subscribers are kept by topic, as a signal is of one and there are many.
+	subscribers map[string]map[subscriber]context.Context
+	// dirty holds the topics that have news; all tells that each may have.
+	dirty map[string]bool
+	all   bool
 }
 
 // NewHub makes a hub; Run makes it work.
@@ -45,7 +45,7 @@ func NewHub(database *db.DB) *Hub {
 	return &Hub{
 		db:          database,
 		wake:        make(chan struct{}, 1),
-		subscribers: map[subscriber]context.Context{},
+		subscribers: map[string]map[subscriber]context.Context{},
 		dirty:       map[string]bool{},
 	}
 }
@@ -54,7 +54,11 @@ func NewHub(database *db.DB) *Hub {
 func (h *Hub) Streams() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.subscribers)
+	count := 0
+	for _, of := range h.subscribers {
+		count += len(of)
+	}
+	return count
 }
 
 // Run serves the streams until ctx is done, and then ends them all.
@@ -92,7 +96,9 @@ func (h *Hub) notice(signal string) {
 	} else {
 		h.dirty[organizationID] = true
 	}
-	h.newInvitations = h.newInvitations || kind == string(db.UserInvited)
+	if kind == string(db.UserInvited) {
+		h.dirty[invitations] = true
+	}
 	h.mu.Unlock()
 	select {
 	case h.wake <- struct{}{}:
@@ -107,14 +113,26 @@ func (h *Hub) add(ctx context.Context, s subscriber) {
 		s.end(errStopping)
 		return
 	}
-	h.subscribers[s] = ctx
+	topic := s.topic()
+	if h.subscribers[topic] == nil {
+		h.subscribers[topic] = map[subscriber]context.Context{}
+	}
+	h.subscribers[topic][s] = ctx
 }
 
 func (h *Hub) end(s subscriber, err error) {
 	h.mu.Lock()
-	delete(h.subscribers, s)
+	h.forget(s)
 	h.mu.Unlock()
 	s.end(err)
+}
+
+func (h *Hub) forget(s subscriber) {
+	topic := s.topic()
+	delete(h.subscribers[topic], s)
+	if len(h.subscribers[topic]) == 0 {
+		delete(h.subscribers, topic)
+	}
 }
 
 func (h *Hub) stop() {
@@ -123,8 +141,10 @@ func (h *Hub) stop() {
 	subscribers := h.subscribers
 	h.subscribers = nil
 	h.mu.Unlock()
-	for s := range subscribers {
-		s.end(errStopping)
+	for _, of := range subscribers {
+		for s := range of {
+			s.end(errStopping)
+		}
 	}
 }
 
@@ -132,25 +152,22 @@ func (h *Hub) stop() {
 func (h *Hub) due() []subscriber {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	topics := maps.Keys(h.dirty)
+	if h.all {
+		topics = maps.Keys(h.subscribers)
+	}
 	var due []subscriber
-	for s, ctx := range h.subscribers {
-		if ctx.Err() != nil {
-			delete(h.subscribers, s)
-			continue
-		}
-		switch s := s.(type) {
-		case *follower:
-			if h.all || h.dirty[s.organizationID] {
-				due = append(due, s)
-			}
-		case *inbox:
-			if h.all || h.newInvitations {
+	for topic := range topics {
+		for s, ctx := range h.subscribers[topic] {
+			if ctx.Err() != nil {
+				h.forget(s)
+			} else {
 				due = append(due, s)
 			}
 		}
 	}
 	clear(h.dirty)
-	h.all, h.newInvitations = false, false
+	h.all = false
 	return due
 }
 

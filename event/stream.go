@@ -48,6 +48,8 @@ func (s *Stream[T]) Err() error {
 // subscriber is a stream as the hub sees it.
 type subscriber interface {
 	caller() Caller
+	// topic is an organization's ID, or invitations.
+	topic() string
 	end(err error)
 }
 
@@ -89,6 +91,8 @@ type follower struct {
 	fullSince time.Time
 }
 
+func (f *follower) topic() string { return f.organizationID }
+
 // errEnd is the reason why a follower may not go on, nil when it may. What does not exist and what
 // is closed to the caller answer the same.
 func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
@@ -109,6 +113,11 @@ type inbox struct {
 	// seen holds when each open invitation was made, so that a new one is told from a known one.
 	seen map[string]time.Time
 }
+
+// invitations is the topic of all inboxes.
+const invitations = "invitations"
+
+func (*inbox) topic() string { return invitations }
 
 // fresh returns the invitations that were not there before, and remembers what is there now.
 func (i *inbox) fresh(open []*db.Membership) []*db.Membership {
