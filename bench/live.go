@@ -106,7 +106,10 @@ func (c *liveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	open, err := server.usage()
-	for err == nil && open.streams < c.Streams { // the answer begins before the server follows
+	for looks := 0; err == nil && open.streams < c.Streams; looks++ { // the answer begins before the server follows
+		if looks == 300 {
+			return fmt.Errorf("only %d of %d streams are open half a minute later", open.streams, c.Streams)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

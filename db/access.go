@@ -5,6 +5,9 @@ package db
 
 import (
 	"context"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 )
 
 // LiveCredentials returns those of the session and API token IDs that still open something.
@@ -19,8 +22,21 @@ func (d *DB) LiveCredentials(ctx context.Context, ids []string) (map[string]bool
 	return found, mapError(err)
 }
 
-// AcceptedMemberships lists the memberships of users in organizations, of all pairs of the two.
-func (d *DB) AcceptedMemberships(ctx context.Context, organizationIDs, userIDs []string) ([]*Membership, error) {
-	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
-		Where("?", d.among("organization_id", organizationIDs)).Where("?", d.among("user_id", userIDs)))
+// Place is a user in an organization.
+type Place struct{ OrganizationID, UserID string }
+
+// AcceptedMemberships lists the memberships that there are at some places, at least one: whose and where they
+// are and who owns, and no more, as there may be many.
+func (d *DB) AcceptedMemberships(ctx context.Context, places []Place) ([]*Membership, error) {
+	// Each place is looked up: all of the users in all of the organizations may cost the product of the two.
+	pairs, organizations, users := make([]bun.TupleValues, len(places)), make([]string, len(places)), make([]string, len(places))
+	for i, place := range places {
+		pairs[i], organizations[i], users[i] = bun.Tuple([]string{place.UserID, place.OrganizationID}), place.OrganizationID, place.UserID
+	}
+	among := bun.SafeQuery("VALUES ?", bun.List(pairs))
+	if d.isPostgres() {
+		among = bun.SafeQuery("SELECT * FROM unnest(?::text[], ?::text[])", pgdialect.Array(users), pgdialect.Array(organizations))
+	}
+	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Column("id", "organization_id", "user_id", "is_owner").
+		Where("(user_id, organization_id) IN (?)", among))
 }

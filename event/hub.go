@@ -4,6 +4,7 @@ package event
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -54,9 +55,13 @@ func NewHub(database *db.DB) *Hub {
 func (h *Hub) Streams() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.count(maps.Keys(h.subscribers))
+}
+
+func (h *Hub) count(topics iter.Seq[string]) int {
 	count := 0
-	for _, of := range h.subscribers {
-		count += len(of)
+	for topic := range topics {
+		count += len(h.subscribers[topic])
 	}
 	return count
 }
@@ -156,7 +161,7 @@ func (h *Hub) due() []subscriber {
 	if h.all {
 		topics = maps.Keys(h.subscribers)
 	}
-	var due []subscriber
+	due := make([]subscriber, 0, h.count(topics))
 	for topic := range topics {
 		for s, ctx := range h.subscribers[topic] {
 			if ctx.Err() != nil {
@@ -242,7 +247,7 @@ type news struct {
 
 // read finds what the streams have not been sent, with one look at all logs' ends.
 func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
-	from := map[string]int64{}
+	from := make(map[string]int64, len(due))
 	var emails []string
 	for _, s := range due {
 		switch s := s.(type) {
@@ -286,43 +291,37 @@ func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
 // access is what the callers of some streams may do at one moment.
 type access struct {
 	credentials map[string]bool
-	members     map[[2]string]*db.Membership
+	members     map[db.Place]*db.Membership
 }
 
 func (a *access) signedIn(s subscriber) bool { return a.credentials[s.caller().CredentialID] }
 
-func (a *access) member(f *follower) *db.Membership {
-	return a.members[[2]string{f.organizationID, f.of.User.ID}]
-}
+func (a *access) member(f *follower) *db.Membership { return a.members[f.place()] }
 
 // access reads the access of all the streams in two statements.
 func (h *Hub) access(ctx context.Context, subscribers []subscriber) (*access, error) {
-	credentials, users, organizations := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	credentials := make(map[string]bool, len(subscribers))
+	members := make(map[db.Place]*db.Membership, len(subscribers))
 	for _, s := range subscribers {
 		credentials[s.caller().CredentialID] = true
-		users[s.caller().User.ID] = true
 		if f, ok := s.(*follower); ok {
-			organizations[f.organizationID] = true
+			members[f.place()] = nil
 		}
 	}
 	live, err := h.db.LiveCredentials(ctx, keys(credentials))
+	if err != nil || len(members) == 0 {
+		return &access{credentials: live}, err
+	}
+	found, err := h.db.AcceptedMemberships(ctx, keys(members))
 	if err != nil {
 		return nil, err
 	}
-	result := &access{credentials: live, members: map[[2]string]*db.Membership{}}
-	if len(organizations) == 0 {
-		return result, nil
+	for _, member := range found {
+		members[db.Place{OrganizationID: member.OrganizationID, UserID: *member.UserID}] = member
 	}
-	members, err := h.db.AcceptedMemberships(ctx, keys(organizations), keys(users))
-	if err != nil {
-		return nil, err
-	}
-	for _, member := range members {
-		result.members[[2]string{member.OrganizationID, *member.UserID}] = member
-	}
-	return result, nil
+	return &access{live, members}, nil
 }
 
-func keys[V any](set map[string]V) []string {
-	return slices.Collect(maps.Keys(set))
+func keys[K comparable, V any](set map[K]V) []K {
+	return slices.AppendSeq(make([]K, 0, len(set)), maps.Keys(set))
 }

@@ -93,6 +93,11 @@ type follower struct {
 
 func (f *follower) topic() string { return f.organizationID }
 
+// place is where the follower has to be accepted.
+func (f *follower) place() db.Place {
+	return db.Place{OrganizationID: f.organizationID, UserID: f.of.User.ID}
+}
+
 // errEnd is the reason why a follower may not go on, nil when it may. What does not exist and what
 // is closed to the caller answer the same.
 func (f *follower) errEnd(signedIn bool, member *db.Membership) error {

@@ -41,6 +41,9 @@ var unnamed = map[string][]string{
 		"SELECT … FROM organizations AS o JOIN memberships AS m ON m.organization_id = o.id WHERE (o.deleted_at IS NULL) AND (m.user_id = ?) AND (o.name_key LIKE ? ESCAPE ?)",
 		"SELECT count(*) FROM organizations AS o JOIN memberships AS m ON m.organization_id = o.id WHERE (o.deleted_at IS NULL) AND (m.user_id = ?) AND (o.name_key LIKE ? ESCAPE ?)",
 	},
+	"by place: each user comes with an organization": {
+		"SELECT … FROM memberships AS m WHERE ((user_id, organization_id) IN (SELECT * FROM unnest(?::text[], ?::text[])))",
+	},
 	"by address: invitations come from any organization": {
 		"SELECT … FROM memberships AS m WHERE (m.status = ? AND m.email = ? AND m.invitation_expires_at > ?)",
 		"SELECT … FROM memberships AS m WHERE (email = ANY (?::text[])) AND (status = ?) AND (invitation_expires_at > ?)",
