@@ -296,7 +296,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	err = server.Shutdown(ending)
-	studio.open.Wait() // WebSockets, which Shutdown does not know of
+	studio.open.Wait() // streams and WebSockets, which Shutdown does not know of
 	stopBackground()
 	if s.traced {
 		if err := stopTracing(ending); err != nil {
@@ -309,7 +309,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 // studio is the wired server.
 type studio struct {
 	handler       http.Handler
-	open          *sync.WaitGroup // requests under way, WebSockets too
+	open          *sync.WaitGroup // requests under way, streams and WebSockets too
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
@@ -359,6 +359,7 @@ func (s *serveCommand) wire(draining context.Context, database *db.DB, leaving <
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
 		Traced:         s.traced,
+		Open:           w.open,
 		Draining:       draining,
 	}
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
@@ -38,6 +39,8 @@ type HandlerOptions struct {
 	Unplanned bool
 	// Traced tells that requests have spans, of which operations are parts.
 	Traced bool
+	// Open, if set, counts the streams of events that are open.
+	Open *sync.WaitGroup
 	// Draining is done when streams are to end, so that clients connect elsewhere.
 	Draining context.Context
 }
@@ -76,6 +79,9 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	served.Limit = limit
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
+	if options.Open != nil {
+		served.Open = options.Open
+	}
 	if options.Draining != nil {
 		served.Draining = options.Draining
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -717,6 +718,23 @@ func TestSlowSubscriber(t *testing.T) {
 		if !slices.Equal(received, happened) {
 			s.Errorf("received %v\nbut these happened: %v", received, happened)
 		}
+	})
+}
+
+// What a stream keeps is kept for each of thousands.
+func TestStreamKeepsNoRequest(t *testing.T) {
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		home := owner.home()
+		stream := overSSE(owner, followEvents, vars{"org": home})
+		request := s.latest.Load()
+		owner.goesLive()
+		s.eventually("the request to be forgotten", func() bool {
+			runtime.GC()
+			return request.Value() == nil
+		})
+		owner.renameTo(home, "Renamed")
+		stream.receive().want("organizationEvents.type", `"ORGANIZATION_UPDATED"`)
 	})
 }
 

@@ -117,10 +117,9 @@ type cookiesKey struct{}
 
 func withCookies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		set := func(cookie *http.Cookie) {
-			if !transport.Streams(r) {
-				http.SetCookie(w, cookie)
-			}
+		set := func(cookie *http.Cookie) { http.SetCookie(w, cookie) }
+		if transport.Streams(r) {
+			set = func(*http.Cookie) {} // which does not keep the response for as long as the stream is open
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookiesKey{}, set)))
 	})

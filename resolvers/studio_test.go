@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/alexedwards/argon2id"
 	"github.com/rs/zerolog"
@@ -56,6 +57,7 @@ type studio struct {
 	events     *event.Hub
 	statements *statements
 	executor   http.Handler // the same without plans; nil where there are none
+	latest     atomic.Pointer[weak.Pointer[http.Request]]
 }
 
 // on runs a test on every engine.
@@ -91,13 +93,16 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	s.stripe, s.advance = stripe.URL, sandbox.Advance()
 	s.webhooks = webhook.New(s.db, bytes.Repeat([]byte{1}, 32), []netip.Prefix{netip.MustParsePrefix("127.0.0.0/9")})
 	edge := s.edge(jobs, events, loaderWait)
-	options := resolvers.HandlerOptions{Draining: draining, Origins: []string{"https://front-end.example.com"}}
+	var streams sync.WaitGroup
+	options := resolvers.HandlerOptions{Open: &streams, Draining: draining, Origins: []string{"https://front-end.example.com"}}
 	if s.db.CanRead() {
 		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
 	}
 	mux := routes(edge, options)
 	mux.Handle("/webhooks/stripe", s.bills.Webhook())
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		latest := weak.Make(r)
+		s.latest.Store(&latest)
 		mux.ServeHTTP(w, r.WithContext(log.WithContext(r.Context())))
 	})
 	server.Start()
@@ -109,6 +114,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	t.Cleanup(func() {
 		drain()
 		server.Close()
+		streams.Wait()
 		cancel()
 		background.Wait()
 		stripe.Close()

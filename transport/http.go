@@ -59,9 +59,6 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err := h.limitRate(ctx, len(operations)); err != nil {
 		return err
 	}
-	for _, params := range operations {
-		params.Headers = r.Header
-	}
 
 	switch {
 	case mediaType == typeEventStream && batch:

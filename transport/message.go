@@ -109,7 +109,6 @@ func (c *connection) subscribe(id string, payload map[string]any) *websocket.Clo
 	if err != nil {
 		return closing(closeBadMessage, err.Error())
 	}
-	params.Headers = c.request.Header
 
 	c.mu.Lock()
 	_, exists := c.subscribers[id]

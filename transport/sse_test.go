@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -111,7 +112,7 @@ func TestSSEKeepAlive(t *testing.T) {
 
 func TestSSECallerGone(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, nil)
+	schema, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	stream(ctx, t, server, "subscription{wait}")
 	arrives(t, schema.started, "subscription")
@@ -121,9 +122,14 @@ func TestSSECallerGone(t *testing.T) {
 
 func TestSSECallerDoesNotRead(t *testing.T) {
 	t.Parallel()
-	_, server := serve(t, func(h *Handler) { h.WriteTimeout = 250 * time.Millisecond })
-	ended := served(server)
+	var open *sync.WaitGroup
+	_, server := serve(t, func(h *Handler) { h.WriteTimeout, open = 250*time.Millisecond, h.Open })
 	stream(t.Context(), t, server, "subscription{flood}")
+	ended := make(chan struct{})
+	go func() {
+		open.Wait()
+		close(ended)
+	}()
 	arrives(t, ended, "end of the stream")
 }
 

@@ -61,6 +61,9 @@ type Handler struct {
 	// WriteTimeout is how long a client may take to take what it is sent, or to answer a ping.
 	WriteTimeout time.Duration
 
+	// Open counts the streams of events that are open, which go on after ServeHTTP has returned.
+	Open *sync.WaitGroup
+
 	// Draining is done when the server is shutting down: streams end, while queries and
 	// mutations are finished.
 	Draining context.Context
@@ -83,6 +86,7 @@ func New(
 		KeepAlive:     15 * time.Second,
 		InitTimeout:   10 * time.Second,
 		WriteTimeout:  10 * time.Second,
+		Open:          &sync.WaitGroup{},
 		Draining:      context.Background(),
 	}
 	h.tookLong = sync.OnceValue(func() error {
@@ -92,8 +96,8 @@ func New(
 	return h
 }
 
-// ServeHTTP answers a request. It returns when the stream or the WebSocket that the request asked
-// for is over and no operation of it runs any more.
+// ServeHTTP answers a request, or begins the stream of events that it asks for. It returns when the
+// WebSocket that the request asked for is over and no operation of it runs any more.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve := h.serveHTTP
 	if asksForWebSocket(r) {
