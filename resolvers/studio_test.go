@@ -57,7 +57,7 @@ type studio struct {
 	events     *event.Hub
 	statements *statements
 	executor   http.Handler // the same without plans; nil where there are none
-	latest     atomic.Pointer[weak.Pointer[http.Request]]
+	latest     *atomic.Pointer[weak.Pointer[http.Request]]
 }
 
 // on runs a test on every engine.
@@ -69,7 +69,7 @@ func on(t *testing.T, test func(s *studio)) {
 // start starts a server; several on one database are as many processes.
 func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	t.Helper()
-	s := &studio{T: t, clock: clock, statements: &statements{}}
+	s := &studio{T: t, clock: clock, statements: &statements{}, latest: &atomic.Pointer[weak.Pointer[http.Request]]{}}
 	s.db = open(db.WithClock(clock.now), db.WithStatementHook(s.statements.add))
 	s.mailbox = mail.NewMailbox(clock.now)
 	jobs := job.NewQueue(s.db, mail.ErrPermanent)
