@@ -175,12 +175,24 @@ func (s *server) ready() {
 	})
 }
 
-// terminate tells the server to stop, as an orchestrator does, and returns its exit code.
+// terminate has the server stop and returns its exit code.
 func (s *server) terminate() int {
+	s.Helper()
+	s.stop()
+	return s.exitCode()
+}
+
+// stop tells the server to stop, as an orchestrator does.
+func (s *server) stop() {
 	s.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.Fatal(err)
 	}
+}
+
+// exitCode waits for the server's end.
+func (s *server) exitCode() int {
+	s.Helper()
 	select {
 	case <-s.ended:
 	case <-time.After(patience):
@@ -447,10 +459,12 @@ func TestServe(t *testing.T) {
 		t.Parallel()
 		s := serve(t, newFile(t))
 		token, organizationID := s.signUp("owner")
-		socket := s.socket(token, `subscription($org: ID!) { organizationEvents(organizationId: $org) { id } }`, map[string]any{"org": organizationID})
-		s.eventually("the stream to be open", func() bool {
+		const query = `subscription($org: ID!) { organizationEvents(organizationId: $org) { id } }`
+		socket := s.socket(token, query, map[string]any{"org": organizationID})
+		stream := s.follow(token, query, map[string]any{"org": organizationID})
+		s.eventually("the streams to be open", func() bool {
 			_, _, body := s.get("/metrics")
-			return strings.Contains(body, "studio_streams 1")
+			return strings.Contains(body, "studio_streams 2")
 		})
 		if code := s.terminate(); code != 0 {
 			t.Errorf("ended with %d", code)
@@ -458,6 +472,42 @@ func TestServe(t *testing.T) {
 		// Whatever is sent before the close would tell the subscriber that the stream is over.
 		if _, message, err := socket.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 			t.Errorf("got %s, %v instead of a close with 1001", message, err)
+		}
+		if end := s.next(stream); end.Get("errors.0.extensions.code").String() != "UNAVAILABLE" {
+			t.Errorf("the stream of events ended with %s", end)
+		}
+	})
+	t.Run("TerminatedWhileChanging", func(t *testing.T) {
+		t.Parallel()
+		database := newFile(t)
+		s := serve(t, database)
+		token, organizationID := s.signUp("owner")
+		other, err := dbtest.Open(t, database).Pool().Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = other.Close() }()
+		if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil { // nobody else can write
+			t.Fatal(err)
+		}
+		answers := s.follow(token, `mutation($org: ID!) { updateOrganization(input: { organizationId: $org, name: "New" }) { organization { name } } }`,
+			map[string]any{"org": organizationID})
+		s.stop()
+		s.eventually("the server to take no more requests", func() bool {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err != nil
+		})
+		if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+			t.Fatal(err)
+		}
+		if answer := s.next(answers); answer.Get("data.updateOrganization.organization.name").String() != "New" {
+			t.Errorf("the change was answered %s", answer)
+		}
+		if code := s.exitCode(); code != 0 {
+			t.Errorf("ended with %d", code)
 		}
 	})
 	t.Run("UnexpectedError", func(t *testing.T) {

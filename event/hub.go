@@ -58,6 +58,7 @@ func (h *Hub) Streams() int {
 	return h.count(maps.Keys(h.subscribers))
 }
 
+// count needs the lock, as forget does.
 func (h *Hub) count(topics iter.Seq[string]) int {
 	count := 0
 	for topic := range topics {

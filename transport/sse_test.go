@@ -5,6 +5,8 @@ package transport
 import (
 	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -117,6 +119,26 @@ func TestSSECallerGone(t *testing.T) {
 	stream(ctx, t, server, "subscription{wait}")
 	arrives(t, schema.started, "subscription")
 	cancel()
+	arrives(t, schema.cancelled, "cancellation")
+}
+
+// A caller who has closed their side takes what is written, so that writing does not tell.
+func TestSSECallerHalfGone(t *testing.T) {
+	t.Parallel()
+	schema, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, "GET /?query=subscription{wait} HTTP/1.1\r\nHost: studio.example\r\nAccept: text/event-stream\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrives(t, schema.started, "subscription")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
 	arrives(t, schema.cancelled, "cancellation")
 }
 
