@@ -195,9 +195,12 @@ func TestStatements(t *testing.T) {
 					got = append(got, from[1])
 				}
 				slices.Sort(got)
-				// On a busy machine the users of two levels may be gathered into one statement.
+				// On a busy machine, users that are asked for later are gathered into one statement with those before.
 				users := slices.Index(want, "users")
-				if !slices.Equal(got, want) && !slices.Equal(got, slices.Delete(slices.Clone(want), users, users+1)) {
+				known := slices.ContainsFunc([]int{0, 1, 2}, func(fewer int) bool {
+					return slices.Equal(got, slices.Delete(slices.Clone(want), users, users+fewer))
+				})
+				if !known {
 					s.Errorf("the statements read\n%v, want\n%v:\n%s", got, want, strings.Join(statements, "\n"))
 				}
 				a.want("viewer.organizations.nodes.#", fmt.Sprint(organizations))
