@@ -55,9 +55,8 @@ func traced(next http.Handler) http.Handler {
 		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 		ctx, span := tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
-		zerolog.Ctx(ctx).UpdateContext(func(c zerolog.Context) zerolog.Context {
-			return c.Stringer("trace", span.SpanContext().TraceID())
-		})
+		log := zerolog.Ctx(ctx) // the request's own
+		*log = log.Hook(mark{"trace", span.SpanContext().TraceID()})
 		if id, known := hlog.IDFromCtx(ctx); known {
 			span.SetAttributes(attribute.Stringer("studio.request", id))
 		}

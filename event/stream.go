@@ -10,9 +10,9 @@ import (
 	"studio/fault"
 )
 
-// backlog is how many entries wait for a slow subscriber. When there is no room for checkInterval, it
-// is cut off.
-const backlog = 64
+// backlog is how many entries wait for a slow subscriber; each stream holds the room for them. When there
+// is none for checkInterval, it is cut off.
+const backlog = 16
 
 // pageSize is how many events are read at once.
 const pageSize = 200
@@ -24,25 +24,24 @@ type Caller struct {
 	CredentialID string
 }
 
-// Stream delivers entries until it is closed; Err then tells why.
+// Stream delivers entries until it ends.
 type Stream[T any] struct {
 	entries chan T
-	err     error
+	err     error // why it has ended, once entries is closed
 }
 
-// Entries is the channel to read from.
-func (s *Stream[T]) Entries() <-chan T { return s.entries }
-
-// Err tells why the stream was closed, once all entries have been read; nil before.
-func (s *Stream[T]) Err() error {
+// Next waits for an entry. Its error is why none comes any more, or why ctx is done.
+func (s *Stream[T]) Next(ctx context.Context) (T, error) {
 	select {
-	case _, open := <-s.entries:
+	case entry, open := <-s.entries:
 		if !open {
-			return s.err
+			return entry, s.err
 		}
-	default:
+		return entry, nil
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
 	}
-	return nil
 }
 
 // subscriber is a stream as the hub sees it.

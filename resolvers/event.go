@@ -74,15 +74,23 @@ func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID st
 	if err != nil {
 		return nil, err
 	}
-	return forward(ctx, stream, func(e *db.Event) (*db.Membership, error) {
-		if e.Type != db.InvitationAccepted {
-			return nil, nil
+	return transport.Entries(ctx, func(ctx context.Context) (*db.Membership, error) {
+		for {
+			e, err := stream.Next(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if e.Type != db.InvitationAccepted {
+				continue
+			}
+			accepted, err := r.DB.MembershipsByID(ctx, []string{e.SubjectID})
+			if err != nil {
+				return nil, err
+			}
+			if accepted[0] != nil { // who was not removed meanwhile
+				return accepted[0], nil
+			}
 		}
-		accepted, err := r.DB.MembershipsByID(ctx, []string{e.SubjectID})
-		if err != nil {
-			return nil, err
-		}
-		return accepted[0], nil // nil when removed meanwhile
 	}), nil
 }
 
@@ -99,7 +107,7 @@ func (r subscriptions) OrganizationEvents(ctx context.Context, organizationID st
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, stream), nil
+	return transport.Entries(ctx, stream.Next), nil
 }
 
 func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membership, error) {
@@ -107,52 +115,9 @@ func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membe
 	if err != nil {
 		return nil, err
 	}
-	return follow(ctx, stream), nil
+	return transport.Entries(ctx, stream.Next), nil
 }
 
 func follower(caller *account.Caller) event.Caller {
 	return event.Caller{User: caller.User, CredentialID: caller.CredentialID()}
-}
-
-// follow passes on what a stream delivers, and tells the client why it ended.
-func follow[T any](ctx context.Context, stream *event.Stream[T]) <-chan T {
-	transport.OnEnd(ctx, stream.Err)
-	return stream.Entries()
-}
-
-// forward is follow with each entry as something else, or left out when that is nil.
-func forward[In, Out any](ctx context.Context, stream *event.Stream[In], translate func(In) (*Out, error)) <-chan *Out {
-	out := make(chan *Out)
-	ended := make(chan error, 1)
-	transport.OnEnd(ctx, func() error { return <-ended })
-	go func() {
-		defer close(out)
-		ended <- pass(ctx, stream, translate, out)
-	}()
-	return out
-}
-
-func pass[In, Out any](ctx context.Context, stream *event.Stream[In], translate func(In) (*Out, error), out chan<- *Out) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case entry, open := <-stream.Entries():
-			if !open {
-				return stream.Err()
-			}
-			translated, err := translate(entry)
-			if err != nil {
-				return err
-			}
-			if translated == nil {
-				continue
-			}
-			select {
-			case out <- translated:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	}
 }

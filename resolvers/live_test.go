@@ -4,6 +4,7 @@ package resolvers_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -735,6 +737,25 @@ func TestStreamKeepsNoRequest(t *testing.T) {
 		})
 		owner.renameTo(home, "Renamed")
 		stream.receive().want("organizationEvents.type", `"ORGANIZATION_UPDATED"`)
+	})
+}
+
+// The depth in which a goroutine waits is the size of its stack, for as long as it does.
+func TestStreamWaitsOutsideTheExecutor(t *testing.T) {
+	live(t, func(s *studio, follow follow) {
+		owner := s.signUp("owner")
+		home := owner.home()
+		stream := follow(owner, followEvents, vars{"org": home})
+		owner.goesLive()
+		owner.renameTo(home, "Renamed")
+		stream.receive().want("organizationEvents.type", `"ORGANIZATION_UPDATED"`)
+		s.eventually("all streams of all tests to wait outside of it", func() bool {
+			var stacks bytes.Buffer
+			if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+				s.Fatal(err)
+			}
+			return strings.Contains(stacks.String(), "event.(*Stream") && !strings.Contains(stacks.String(), "ResolveFieldStream")
+		})
 	})
 }
 

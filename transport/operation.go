@@ -16,15 +16,22 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-type endKey struct{}
+type waitKey struct{}
 
-// OnEnd has the subscriber told why the stream has ended. A subscription's resolver calls it with the
-// context that it was given; reason is asked once nothing more comes, and nil means that the stream is
-// complete.
-func OnEnd(ctx context.Context, reason func() error) {
-	if end, inStream := ctx.Value(endKey{}).(*func() error); inStream {
-		*end = reason
+// Entries is what a subscription's resolver returns, with the context that it was given. The entries come
+// from next, which waits for one. An error of next ends the stream, and the subscriber is told of it.
+//
+// The goroutine of a stream waits there, and not in the depth of the executor.
+func Entries[T any](ctx context.Context, next func(ctx context.Context) (T, error)) <-chan T {
+	entries := make(chan T, 1)
+	*ctx.Value(waitKey{}).(*func() error) = func() error {
+		entry, err := next(ctx)
+		if err == nil {
+			entries <- entry
+		}
+		return err
 	}
+	return entries
 }
 
 // prepare parses and validates an operation. The response is nil unless that failed.
@@ -39,56 +46,58 @@ func (h *Handler) prepare(
 }
 
 // execute yields the responses to an operation, each also as JSON: one to a query or mutation,
-// any number to a subscription. When the operation is cut short for a reason that the caller
-// should know, the last response holds it.
+// any number to a subscription, whose context the caller cancels when it wants no more. When the
+// operation is cut short for a reason that the caller should know, the last response holds it.
 func (h *Handler) execute(
 	ctx context.Context, operation *graphql.OperationContext,
 ) iter.Seq2[*graphql.Response, []byte] {
 	return func(yield func(*graphql.Response, []byte) bool) {
-		end := func() error { return nil }
-		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), endKey{}, &end)
+		wait := func() error { return nil } // unless Entries says what for
+		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), waitKey{}, &wait)
 		ctx, cancel := h.limit(ctx, operation)
 		defer cancel()
 
 		// A subscription runs on goroutines of its own, where a panic would end the process.
+		var reason error
 		guarded := func(run func()) {
 			defer func() {
 				if panicked := recover(); panicked != nil {
-					err := operation.Recover(ctx, panicked)
-					end = func() error { return err }
+					reason = operation.Recover(ctx, panicked)
 				}
 			}()
 			run()
 		}
-		var responses graphql.ResponseHandler
-		dispatch := func() { responses, ctx = h.Executor.DispatchOperation(ctx, operation) }
+		executed := guarded
 		if isSubscription(operation) {
-			// What begins a stream needs a deep stack, which a goroutine that then waits for events
+			// What the executor does needs a deep stack, which the goroutine that waits for the next event
 			// would keep for as long as the stream is open.
-			var dispatching sync.WaitGroup
-			dispatching.Go(func() { guarded(dispatch) })
-			dispatching.Wait()
-		} else {
-			guarded(dispatch)
+			executed = func(run func()) {
+				var running sync.WaitGroup
+				running.Go(func() { guarded(run) })
+				running.Wait()
+			}
 		}
-		if responses == nil {
-			responses = func(context.Context) *graphql.Response { return nil }
-		}
-		next := func() (response *graphql.Response, body []byte) {
-			guarded(func() {
-				if answer := responses(ctx); answer != nil {
-					response, body = answer, encode(answer)
+		var responses graphql.ResponseHandler
+		executed(func() { responses, ctx = h.Executor.DispatchOperation(ctx, operation) })
+		for reason == nil {
+			if guarded(func() { reason = wait() }); reason != nil {
+				break
+			}
+			var response *graphql.Response
+			var body []byte
+			executed(func() {
+				if response = responses(ctx); response != nil {
+					body = encode(response)
 				}
 			})
-			return response, body
-		}
-		for response, body := next(); response != nil; response, body = next() {
+			if body == nil {
+				break
+			}
 			if !yield(response, body) || !isSubscription(operation) {
 				return
 			}
 		}
 
-		reason := end()
 		if reason == nil {
 			reason = context.Cause(ctx)
 		}
@@ -108,12 +117,13 @@ func (h *Handler) limitRate(ctx context.Context, operations int) error {
 	return h.Limit(ctx, operations)
 }
 
-// limit bounds the time of a query or mutation.
+// limit bounds the time of a query or mutation. A subscription lasts until its context ends, which is not
+// wrapped for each of many streams.
 func (h *Handler) limit(
 	ctx context.Context, operation *graphql.OperationContext,
 ) (context.Context, context.CancelFunc) {
 	if isSubscription(operation) {
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	return context.WithTimeoutCause(ctx, h.Timeout, h.tookLong())
 }

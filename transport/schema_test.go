@@ -37,6 +37,7 @@ var definitions = gqlparser.MustLoadSchema(&ast.Source{Input: `
 		wait: Int!
 		ends: Int!
 		denied: Int!
+		breaks: Int!
 		panics: Int!
 		flood: String!
 	}
@@ -143,14 +144,16 @@ func (s *schema) subscribe(ctx context.Context, field *ast.Field) graphql.Respon
 			return event(sent)
 		}
 	case "ends":
-		return func(context.Context) *graphql.Response {
-			if sent == 1 {
-				OnEnd(ctx, func() error { return fault.New(fault.Forbidden, "You were removed from the workspace.") })
-				return nil
+		entries := Entries(ctx, func(context.Context) (int, error) {
+			if sent++; sent > 1 {
+				return 0, fault.New(fault.Forbidden, "You were removed from the workspace.")
 			}
-			sent++
-			return event(sent)
-		}
+			return sent, nil
+		})
+		return func(context.Context) *graphql.Response { return event(<-entries) }
+	case "breaks":
+		entries := Entries(ctx, func(context.Context) (int, error) { panic("out of cheese") })
+		return func(context.Context) *graphql.Response { return event(<-entries) }
 	case "panics":
 		return func(context.Context) *graphql.Response { panic("out of cheese") }
 	case "flood":

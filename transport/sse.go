@@ -37,10 +37,7 @@ func (h *Handler) serveEvents(
 		h.Open.Done()
 		return nil // the client is gone
 	}
-	go func() {
-		defer h.Open.Done()
-		h.stream(context.WithoutCancel(ctx), conn, operation, failed)
-	}()
+	go h.stream(context.WithoutCancel(ctx), conn, operation, failed)
 	return nil
 }
 
@@ -68,6 +65,7 @@ func (h *Handler) takeOver(w http.ResponseWriter) (net.Conn, error) {
 
 // stream sends the responses to an operation, or why there are none, and closes the connection.
 func (h *Handler) stream(ctx context.Context, conn net.Conn, operation *graphql.OperationContext, failed *graphql.Response) {
+	defer h.Open.Done()
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

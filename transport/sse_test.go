@@ -30,9 +30,10 @@ func TestSSE(t *testing.T) {
 		"Invalid": {"{nope}", next(`{"errors":[{"message":"Cannot query field \"nope\" on type \"Query\".",` +
 			`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`)},
 		"Denied": {"subscription{denied}", next(`{"errors":[{"message":"There is no such project.","extensions":{"code":"NOT_FOUND"}}]}`)},
-		"OnEnd": {"subscription{ends}", next(`{"data":{"ends":1}}`) +
+		"Ends": {"subscription{ends}", next(`{"data":{"ends":1}}`) +
 			next(`{"errors":[{"message":"You were removed from the workspace.","extensions":{"code":"FORBIDDEN"}}]}`)},
-		"Panic": {"subscription{panics}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
+		"Breaks": {"subscription{breaks}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
+		"Panic":  {"subscription{panics}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

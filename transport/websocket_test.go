@@ -112,7 +112,7 @@ func TestWebSocket(t *testing.T) {
 				`"locations":[{"line":1,"column":2}],"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`}},
 		"Denied": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{denied}"}}`},
 			[]string{`{"id":"1","type":"error","payload":[{"message":"There is no such project.","extensions":{"code":"NOT_FOUND"}}]}`}},
-		"OnEnd": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{ends}"}}`},
+		"Ends": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{ends}"}}`},
 			[]string{`{"id":"1","type":"next","payload":{"data":{"ends":1}}}`,
 				`{"id":"1","type":"error","payload":[{"message":"You were removed from the workspace.","extensions":{"code":"FORBIDDEN"}}]}`}},
 		"Panic": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"subscription{panics}"}}`},
