@@ -69,7 +69,7 @@ bench: have-go ## Measure the server against a program written by hand, on both 
 	db/dbtest/with-postgres go run ./bench $(ARGS)
 
 .PHONY: bench-live
-bench-live: have-go ## Measure how quickly events reach 10,000 streams (two minutes); ARGS="--streams 1000"
+bench-live: have-go ## Measure how quickly events reach 10,000 streams (two minutes); ARGS="--over websockets"
 	db/dbtest/with-postgres go run ./bench live $(ARGS)
 
 .PHONY: lint

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
 	"golang.org/x/sync/errgroup"
 
 	"studio/db"
@@ -29,6 +31,7 @@ type liveCommand struct {
 	Accepts       int    `default:"1000" help:"How many users accept an invitation in a minute."`
 	Seconds       int    `default:"60" help:"For how long."`
 	Database      string `default:"postgres" enum:"sqlite,postgres" help:"sqlite or postgres."`
+	Over          string `default:"events" enum:"events,websockets" help:"events or websockets: what a stream is, one of server-sent events or a WebSocket of its own."`
 }
 
 const (
@@ -42,8 +45,8 @@ const (
 
 // stream is one that is open, and what it has received.
 type stream struct {
-	net.Conn
 	organization string
+	end          func() error
 
 	mu        sync.Mutex
 	ids       []string
@@ -98,7 +101,7 @@ func (c *liveCommand) Run(ctx context.Context) error {
 	began := time.Now()
 	for i := range streams {
 		opening.Go(func() (err error) {
-			streams[i], err = follow(openingCtx, server.address, followers[i%len(followers)])
+			streams[i], err = c.follow(openingCtx, server.address, followers[i%len(followers)])
 			return err
 		})
 	}
@@ -140,7 +143,7 @@ func (c *liveCommand) Run(ctx context.Context) error {
 		return err
 	}
 	for _, s := range streams {
-		_ = s.Close()
+		_ = s.end()
 	}
 	return errors.Join(failed, c.report(ctx, database, streams, heads, accepted, before, open, after))
 }
@@ -197,15 +200,22 @@ func (c *liveCommand) people(ctx context.Context, database *db.DB) (followers, i
 	return followers, invitees, err
 }
 
-// follow opens a stream of server-sent events, and reads it until it is closed.
-func follow(ctx context.Context, address string, of *subject) (*stream, error) {
+// follow opens a stream, and reads it until it is closed.
+func (c *liveCommand) follow(ctx context.Context, address string, of *subject) (*stream, error) {
+	operation := map[string]any{"query": followDocument, "variables": map[string]string{"organization": of.Organization}}
+	if c.Over == "websockets" {
+		return followSocket(ctx, address, of, operation)
+	}
+	return followEvents(ctx, address, of, operation)
+}
+
+func followEvents(ctx context.Context, address string, of *subject, operation map[string]any) (*stream, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{Conn: conn, organization: of.Organization}
-	request := post("/graphql", of.Token, map[string]any{"query": followDocument, "variables": map[string]string{"organization": of.Organization}})
-	request = bytes.Replace(request, []byte("Accept: application/json"), []byte("Accept: text/event-stream"), 1)
+	s := &stream{organization: of.Organization, end: conn.Close}
+	request := bytes.Replace(post("/graphql", of.Token, operation), []byte("Accept: application/json"), []byte("Accept: text/event-stream"), 1)
 	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
@@ -217,36 +227,64 @@ func follow(ctx context.Context, address string, of *subject) (*stream, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, errors.Join(fmt.Errorf("a stream was answered %s", response.Status), response.Body.Close())
 	}
-	go s.read(response)
+	go func() {
+		defer func() { _ = response.Body.Close() }()
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			if data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); found {
+				s.note(data)
+			}
+		}
+	}()
 	return s, nil
 }
 
-// read notes what comes, until the connection is closed.
-func (s *stream) read(response *http.Response) {
-	defer func() { _ = response.Body.Close() }()
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		now := time.Now()
-		data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
-		if !found {
-			continue
+func followSocket(ctx context.Context, address string, of *subject, operation map[string]any) (*stream, error) {
+	socket, _, err := websocket.Dial(ctx, "ws://"+address+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{organization: of.Organization, end: socket.CloseNow}
+	if err := wsjson.Write(ctx, socket, map[string]any{"type": "connection_init", "payload": map[string]string{"Authorization": "Bearer " + of.Token}}); err != nil {
+		return nil, err
+	}
+	var acknowledged struct{ Type string }
+	if err := wsjson.Read(ctx, socket, &acknowledged); err != nil || acknowledged.Type != "connection_ack" {
+		return nil, errors.Join(fmt.Errorf("a WebSocket was answered %q", acknowledged.Type), err)
+	}
+	if err := wsjson.Write(ctx, socket, map[string]any{"id": "1", "type": "subscribe", "payload": operation}); err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			var message struct{ Payload json.RawMessage }
+			if wsjson.Read(context.Background(), socket, &message) != nil {
+				return
+			}
+			s.note(message.Payload)
 		}
-		var message struct {
-			Data struct {
-				OrganizationEvents *struct {
-					ID        string
-					CreatedAt time.Time
-				}
+	}()
+	return s, nil
+}
+
+// note notes what has come.
+func (s *stream) note(data []byte) {
+	now := time.Now()
+	var message struct {
+		Data struct {
+			OrganizationEvents *struct {
+				ID        string
+				CreatedAt time.Time
 			}
 		}
-		err := json.Unmarshal(data, &message)
-		s.mu.Lock()
-		if event := message.Data.OrganizationEvents; err == nil && event != nil {
-			s.ids = append(s.ids, event.ID)
-			s.latencies = append(s.latencies, now.Sub(event.CreatedAt))
-		} else {
-			s.err = fmt.Errorf("a stream brought %s", data)
-		}
-		s.mu.Unlock()
+	}
+	err := json.Unmarshal(data, &message)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if event := message.Data.OrganizationEvents; err == nil && event != nil {
+		s.ids = append(s.ids, event.ID)
+		s.latencies = append(s.latencies, now.Sub(event.CreatedAt))
+	} else {
+		s.err = fmt.Errorf("a stream brought %s", data)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,6 +87,9 @@ type process struct {
 	cmd     *exec.Cmd
 }
 
+// production are the settings that deploy/ makes, for the baseline too.
+var production = []string{"GOGC=400", "GOMEMLIMIT=352MiB"}
+
 // start starts a program, which is told its address with STUDIO_ADDR, and waits until it is ready.
 // What it writes goes to a file.
 func start(ctx context.Context, log, program string, settings []string, arguments ...string) (*process, error) {
@@ -101,7 +105,7 @@ func start(ctx context.Context, log, program string, settings []string, argument
 	}
 	defer func() { _ = output.Close() }()
 	p.cmd = exec.Command(program, arguments...)
-	p.cmd.Env = append(append(os.Environ(), settings...), "STUDIO_ADDR="+p.address)
+	p.cmd.Env = slices.Concat(os.Environ(), production, settings, []string{"STUDIO_ADDR=" + p.address})
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

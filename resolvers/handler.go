@@ -39,7 +39,7 @@ type HandlerOptions struct {
 	Unplanned bool
 	// Traced tells that requests have spans, of which operations are parts.
 	Traced bool
-	// Open, if set, counts the streams of events that are open.
+	// Open, if set, counts the streams of events and the WebSockets that are open.
 	Open *sync.WaitGroup
 	// Draining is done when streams are to end, so that clients connect elsewhere.
 	Draining context.Context
@@ -77,6 +77,7 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	limit := r.limit(options)
 	served := transport.New(exec, r.admit(options, limit))
 	served.Limit = limit
+	served.Recover = recovered
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
 	if options.Open != nil {

@@ -725,10 +725,10 @@ func TestSlowSubscriber(t *testing.T) {
 
 // What a stream keeps is kept for each of thousands.
 func TestStreamKeepsNoRequest(t *testing.T) {
-	on(t, func(s *studio) {
+	live(t, func(s *studio, follow follow) {
 		owner := s.signUp("owner")
 		home := owner.home()
-		stream := overSSE(owner, followEvents, vars{"org": home})
+		stream := follow(owner, followEvents, vars{"org": home})
 		request := s.latest.Load()
 		owner.goesLive()
 		s.eventually("the request to be forgotten", func() bool {

@@ -21,6 +21,16 @@ type message struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
+// guarded is receive, but that a panic closes the socket and not the process.
+func (c *connection) guarded(data []byte) (refused *websocket.CloseError) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			refused = closing(websocket.StatusInternalError, c.present(c.ctx, c.Recover(c.ctx, panicked)).Errors[0].Message)
+		}
+	}()
+	return c.receive(data)
+}
+
 // receive handles a message from the client, and says how to close when it broke the protocol.
 func (c *connection) receive(data []byte) *websocket.CloseError {
 	value, err := decode(data)
@@ -94,6 +104,7 @@ func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
 		return closing(code, response.Errors[0].Message)
 	}
 	c.ctx = ctx
+	c.request = nil
 	c.acknowledged = true
 	c.reply(message{Type: "connection_ack"})
 	return nil

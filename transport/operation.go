@@ -69,13 +69,7 @@ func (h *Handler) execute(
 		}
 		executed := guarded
 		if isSubscription(operation) {
-			// What the executor does needs a deep stack, which the goroutine that waits for the next event
-			// would keep for as long as the stream is open.
-			executed = func(run func()) {
-				var running sync.WaitGroup
-				running.Go(func() { guarded(run) })
-				running.Wait()
-			}
+			executed = func(run func()) { apart(func() { guarded(run) }) }
 		}
 		var responses graphql.ResponseHandler
 		executed(func() { responses, ctx = h.Executor.DispatchOperation(ctx, operation) })
@@ -109,6 +103,14 @@ func (h *Handler) execute(
 	}
 }
 
+// apart runs what needs a deep stack on a goroutine of its own, since the one that waits for the next event
+// or message would keep that stack for as long as the stream is open.
+func apart(run func()) {
+	var running sync.WaitGroup
+	running.Go(run)
+	running.Wait()
+}
+
 // limitRate refuses operations of a caller who sends too many.
 func (h *Handler) limitRate(ctx context.Context, operations int) error {
 	if h.Limit == nil {
@@ -140,6 +142,9 @@ func isSubscription(operation *graphql.OperationContext) bool {
 // encode differs from marshalling the response in that data is absent, rather than null, when the
 // operation was not executed, and in that data, which is JSON already, is not looked at again.
 func encode(response *graphql.Response) []byte {
+	if response.Data != nil && len(response.Errors) == 0 && len(response.Extensions) == 0 { // as most are
+		return slices.Concat([]byte(`{"data":`), response.Data, []byte(`}`))
+	}
 	body, err := json.Marshal(struct {
 		Errors     gqlerror.List  `json:"errors,omitempty"`
 		Extensions map[string]any `json:"extensions,omitempty"`

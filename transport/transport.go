@@ -61,7 +61,11 @@ type Handler struct {
 	// WriteTimeout is how long a client may take to take what it is sent, or to answer a ping.
 	WriteTimeout time.Duration
 
-	// Open counts the streams of events that are open, which go on after ServeHTTP has returned.
+	// Recover makes an error of a panic.
+	Recover graphql.RecoverFunc
+
+	// Open counts the streams of events and the WebSockets that are open, which go on after ServeHTTP
+	// has returned.
 	Open *sync.WaitGroup
 
 	// Draining is done when the server is shutting down: streams end, while queries and
@@ -86,6 +90,7 @@ func New(
 		KeepAlive:     15 * time.Second,
 		InitTimeout:   10 * time.Second,
 		WriteTimeout:  10 * time.Second,
+		Recover:       graphql.DefaultRecover,
 		Open:          &sync.WaitGroup{},
 		Draining:      context.Background(),
 	}
@@ -96,8 +101,7 @@ func New(
 	return h
 }
 
-// ServeHTTP answers a request, or begins the stream of events that it asks for. It returns when the
-// WebSocket that the request asked for is over and no operation of it runs any more.
+// ServeHTTP answers a request, or begins the stream of events or the WebSocket that it asks for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve := h.serveHTTP
 	if asksForWebSocket(r) {

@@ -3,7 +3,10 @@
 package transport
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -332,4 +335,40 @@ func TestWebSocketDraining(t *testing.T) {
 	c.expect(`{"id":"2","type":"next","payload":{"data":{"finish":1}}}`)
 	c.expect(`{"id":"2","type":"complete"}`)
 	c.expectClose(1001, "server is restarting, reconnect")
+}
+
+// TestWebSocketHandedOver shows that nothing is lost which came before the WebSocket was taken over.
+func TestWebSocketHandedOver(t *testing.T) {
+	t.Parallel()
+	_, server := serve(t, nil)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	frame := append([]byte{0x81, 0x80 | byte(len(initialise)), 0, 0, 0, 0}, initialise...) // masked with zeros
+	if _, err := conn.Write(append([]byte("GET / HTTP/1.1\r\nHost: studio.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Protocol: "+subprotocol+"\r\n\r\n"), frame...)); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(response, err)
+	}
+	answer := make([]byte, 2+len(acknowledged))
+	if _, err := io.ReadFull(reader, answer); err != nil || string(answer[2:]) != acknowledged {
+		t.Fatalf("got %q, %v", answer, err)
+	}
+}
+
+func TestWebSocketPanic(t *testing.T) {
+	t.Parallel()
+	_, server := serve(t, func(h *Handler) {
+		h.Authenticate = func(context.Context, *http.Request, string) (context.Context, error) { panic("out of cheese") }
+	})
+	c := dial(t, server)
+	c.send(initialise)
+	c.expectClose(websocket.StatusInternalError, "Something failed here. Try again.")
+	dial(t, server) // the server lives
 }
