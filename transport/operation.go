@@ -97,8 +97,10 @@ func (h *Handler) execute(
 		}
 		// Canceled is how the context ends when nobody is listening any more.
 		if reason != nil && !errors.Is(reason, context.Canceled) {
-			response := h.present(ctx, reason)
-			yield(response, encode(response))
+			guarded(func() {
+				response := h.present(ctx, reason)
+				yield(response, encode(response))
+			})
 		}
 	}
 }
