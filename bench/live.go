@@ -227,19 +227,22 @@ func followEvents(ctx context.Context, address string, of *subject, operation ma
 	if response.StatusCode != http.StatusOK {
 		return nil, errors.Join(fmt.Errorf("a stream was answered %s", response.Status), response.Body.Close())
 	}
-	go func() {
-		defer func() { _ = response.Body.Close() }()
-		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-			if data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); found {
-				s.note(data)
-			}
-		}
-	}()
+	go s.read(response)
 	return s, nil
 }
 
+func (s *stream) read(response *http.Response) {
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if data, found := bytes.CutPrefix(lines.Bytes(), []byte("data: ")); found {
+			s.note(data)
+		}
+	}
+}
+
 func followSocket(ctx context.Context, address string, of *subject, operation map[string]any) (*stream, error) {
-	socket, _, err := websocket.Dial(ctx, "ws://"+address+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	options := &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}}
+	socket, _, err := websocket.Dial(ctx, "ws://"+address+"/graphql", options) //nolint:bodyclose // Dial says that it has none to close
 	if err != nil {
 		return nil, err
 	}
