@@ -38,6 +38,7 @@ var definitions = gqlparser.MustLoadSchema(&ast.Source{Input: `
 		ends: Int!
 		denied: Int!
 		breaks: Int!
+		unspeakable: Int!
 		panics: Int!
 		flood: String!
 	}
@@ -154,6 +155,9 @@ func (s *schema) subscribe(ctx context.Context, field *ast.Field) graphql.Respon
 	case "breaks":
 		entries := Entries(ctx, func(context.Context) (int, error) { panic("out of cheese") })
 		return func(context.Context) *graphql.Response { return event(<-entries) }
+	case "unspeakable":
+		entries := Entries(ctx, func(context.Context) (int, error) { return 0, unspeakable{} })
+		return func(context.Context) *graphql.Response { return event(<-entries) }
 	case "panics":
 		return func(context.Context) *graphql.Response { panic("out of cheese") }
 	case "flood":
@@ -173,6 +177,11 @@ func (s *schema) subscribe(ctx context.Context, field *ast.Field) graphql.Respon
 		}
 	}
 }
+
+// unspeakable is an error that cannot be told.
+type unspeakable struct{}
+
+func (unspeakable) Error() string { panic("out of cheese") }
 
 type callerKey struct{}
 

@@ -32,8 +32,9 @@ func TestSSE(t *testing.T) {
 		"Denied": {"subscription{denied}", next(`{"errors":[{"message":"There is no such project.","extensions":{"code":"NOT_FOUND"}}]}`)},
 		"Ends": {"subscription{ends}", next(`{"data":{"ends":1}}`) +
 			next(`{"errors":[{"message":"You were removed from the workspace.","extensions":{"code":"FORBIDDEN"}}]}`)},
-		"Breaks": {"subscription{breaks}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
-		"Panic":  {"subscription{panics}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
+		"Breaks":      {"subscription{breaks}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
+		"Panic":       {"subscription{panics}", next(`{"errors":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`)},
+		"Unspeakable": {"subscription{unspeakable}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
