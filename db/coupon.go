@@ -82,16 +82,5 @@ func (d *DB) CouponsOfOrganizations(ctx context.Context, organizationIDs []strin
 	query := d.bun.NewSelect().Model((*Coupon)(nil)).
 		Where("?", d.among("organization_id", organizationIDs)).Where("granted_at IS NOT NULL")
 	coupons, err := many[Coupon](ctx, couponOrder.sort(query, false))
-	if err != nil {
-		return nil, err
-	}
-	byOrganization := map[string][]*Coupon{}
-	for _, coupon := range coupons {
-		byOrganization[coupon.OrganizationID] = append(byOrganization[coupon.OrganizationID], coupon)
-	}
-	lists := make([][]*Coupon, len(organizationIDs))
-	for i, id := range organizationIDs {
-		lists[i] = byOrganization[id]
-	}
-	return lists, nil
+	return listsByKey(organizationIDs, coupons, func(k *Coupon) string { return k.OrganizationID }), err
 }

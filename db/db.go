@@ -145,7 +145,8 @@ const maxTries = 4
 
 // InTx runs fn in a transaction, which is committed when fn returns nil; inside a transaction fn
 // joins it. When two transactions meet in a way that the database can only end by stopping one,
-// fn runs anew, so it must not change anything but the database.
+// fn runs anew from its beginning: what it sets outside, it must set each time, and it must do nothing
+// else that a rollback would not take back.
 func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 	if d.inTx {
 		return fn(d)
@@ -264,6 +265,19 @@ func byKey[T any](keys []string, rows []*T, key func(*T) string) []*T {
 		ordered[i] = found[k]
 	}
 	return ordered
+}
+
+// listsByKey puts rows into a list for each key, in the order of keys; none is an empty list.
+func listsByKey[T any](keys []string, rows []*T, key func(*T) string) [][]*T {
+	found := make(map[string][]*T, len(keys))
+	for _, row := range rows {
+		found[key(row)] = append(found[key(row)], row)
+	}
+	lists := make([][]*T, len(keys))
+	for i, k := range keys {
+		lists[i] = append([]*T{}, found[k]...)
+	}
+	return lists
 }
 
 type statementHook func(query string)

@@ -8,8 +8,8 @@ import (
 )
 
 // Organization groups users and what they pay for together. A deleted one keeps its row, as its
-// subdomain is not given out again and its log is kept; no statement but those of this file's
-// locks and the log sees it.
+// subdomain is not given out again and its log is kept. Who looks for organizations does not find it
+// (see organizations); who goes on with a log or looks for a free subdomain does.
 type Organization struct {
 	bun.BaseModel `bun:"table:organizations,alias:o"`
 
@@ -35,8 +35,8 @@ type OrganizationOrder struct {
 	Descending bool
 }
 
-// List names the order, for cursors.
-func (o OrganizationOrder) List() string {
+// Cursors are those of a list of this order.
+func (o OrganizationOrder) Cursors() Cursors {
 	name := "organizations by name"
 	if o.ByAge {
 		name = "organizations by age"
@@ -44,7 +44,7 @@ func (o OrganizationOrder) List() string {
 	if o.Descending {
 		name += " descending"
 	}
-	return name
+	return Cursors{name, o.Key(&Organization{})}
 }
 
 // Key is an organization's place in a list of this order.

@@ -50,20 +50,24 @@ func (k Key) Values() []any {
 // ErrCursor says that a text is not a cursor of the list.
 var ErrCursor = errors.New("not a cursor of this list")
 
-// Cursor writes a place in a list as an opaque text. The list's name is part of it, so that a
-// cursor is not mistaken for one of another list.
-func Cursor(list string, key Key) string {
-	text, err := json.Marshal(append([]any{list}, key.Values()...))
+// Cursors are opaque texts for the places in one list.
+type Cursors struct {
+	list string // its name is part of a cursor, so that it is not mistaken for one of another list
+	like Key    // as one of its keys
+}
+
+// Of writes a place.
+func (c Cursors) Of(key Key) string {
+	text, err := json.Marshal(append([]any{c.list}, key.Values()...))
 	if err != nil {
 		panic(err) // keys are strings and integers
 	}
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// ParseCursor reads what Cursor wrote of a key like the given one, and yields ErrCursor for all
-// else. A cursor is not secret and may be forged: it is a place, and gives no right to see what is
-// there.
-func ParseCursor(list, cursor string, like Key) (Key, error) {
+// Parse reads what Of wrote, and yields ErrCursor for all else. A cursor is not secret and may be
+// forged: it is a place, and gives no right to see what is there.
+func (c Cursors) Parse(cursor string) (Key, error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return Key{}, ErrCursor
@@ -71,12 +75,12 @@ func ParseCursor(list, cursor string, like Key) (Key, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var parts []any
-	if err := decoder.Decode(&parts); err != nil || len(parts) != len(like.Values())+1 || parts[0] != list {
+	if err := decoder.Decode(&parts); err != nil || len(parts) != len(c.like.Values())+1 || parts[0] != c.list {
 		return Key{}, ErrCursor
 	}
 	var key Key
 	for i, value := range parts[1:] {
-		switch _, isNumber := like[i].(int64); value := value.(type) {
+		switch _, isNumber := c.like[i].(int64); value := value.(type) {
 		case json.Number:
 			number, err := value.Int64()
 			if err != nil || !isNumber {
@@ -92,8 +96,8 @@ func ParseCursor(list, cursor string, like Key) (Key, error) {
 			return Key{}, ErrCursor
 		}
 	}
-	// JSON and base64 can say one thing in many ways; Cursor says it in one.
-	if Cursor(list, key) != cursor {
+	// JSON and base64 can say one thing in many ways; Of says it in one.
+	if c.Of(key) != cursor {
 		return Key{}, ErrCursor
 	}
 	return key, nil
@@ -190,13 +194,9 @@ func readPages[T any](
 	if err != nil {
 		return nil, err
 	}
-	byParent := make(map[string][]*T, len(parents))
-	for _, row := range rows {
-		byParent[parentOf(row)] = append(byParent[parentOf(row)], row)
-	}
 	pages := make([]*Rows[T], len(parents))
-	for i, parent := range parents {
-		pages[i] = trim(byParent[parent], page)
+	for i, list := range listsByKey(parents, rows, parentOf) {
+		pages[i] = trim(list, page)
 	}
 	return pages, nil
 }

@@ -122,8 +122,9 @@ func (s *store) walk(l list, limit int, backward bool) []db.Key {
 		if backward {
 			turn, at = &page.Before, keys[0]
 		}
+		cursors := db.NewCursors("list", at)
 		var err error
-		*turn, err = db.ParseCursor("list", db.Cursor("list", at), at)
+		*turn, err = cursors.Parse(cursors.Of(at))
 		s.ok(err)
 	}
 }
@@ -147,7 +148,7 @@ func (s *store) lists(length int) map[string]list {
 		if by.Descending {
 			slices.Reverse(keys)
 		}
-		lists[by.List()] = list{keys: keys, read: func(page db.Page) ([]db.Key, bool) {
+		lists[by.Cursors().Name()] = list{keys: keys, read: func(page db.Page) ([]db.Key, bool) {
 			rows, err := s.OrganizationsOfUser(s.Context(), user.ID, "", by, page)
 			s.ok(err)
 			return keysOf(rows.Nodes, by.Key), rows.More
@@ -199,11 +200,11 @@ func TestCursor(t *testing.T) {
 		for _, key := range []db.Key{
 			{"ada@example.com"}, {""}, {"<é> & \u2028", "org_1"}, {"a", ""}, {int64(1)}, {int64(-1 << 63)}, {"a", int64(1<<63 - 1)},
 		} {
-			cursor := db.Cursor("list", key)
-			if got, err := db.ParseCursor("list", cursor, key); err != nil || got != key {
+			cursor := db.NewCursors("list", key).Of(key)
+			if got, err := db.NewCursors("list", key).Parse(cursor); err != nil || got != key {
 				t.Errorf("%v came back as %v: %v", key, got, err)
 			}
-			if _, err := db.ParseCursor("other list", cursor, key); err == nil {
+			if _, err := db.NewCursors("other list", key).Parse(cursor); err == nil {
 				t.Errorf("the cursor of %v is taken for one of another list", key)
 			}
 		}
@@ -239,33 +240,33 @@ func TestCursor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key, err := db.ParseCursor("list", base64.RawURLEncoding.EncodeToString([]byte(test.json)), test.like)
+			key, err := db.NewCursors("list", test.like).Parse(base64.RawURLEncoding.EncodeToString([]byte(test.json)))
 			wantError(t, fmt.Sprint(key), err, db.ErrCursor)
 		})
 	}
 	for _, cursor := range []string{"*", "WyJsaXN0IiwiYSJd\n", "WyJsaXN0IiwiYSJd="} {
-		_, err := db.ParseCursor("list", cursor, text)
+		_, err := db.NewCursors("list", text).Parse(cursor)
 		wantError(t, cursor, err, db.ErrCursor)
 	}
 }
 
-// FuzzParseCursor shows that whatever is accepted is what Cursor writes, and that a forged cursor
+// FuzzParseCursor shows that whatever is accepted is what Of writes, and that a forged cursor
 // cannot bring a value into a statement that no column holds.
 func FuzzParseCursor(f *testing.F) {
 	likes := []db.Key{{""}, {int64(0)}, {"", ""}, {"", int64(0)}}
 	for _, like := range likes {
-		f.Add(db.Cursor("list", like))
+		f.Add(db.NewCursors("list", like).Of(like))
 	}
 	f.Add("WyJsaXN0IiwiYSJd\n")
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`["list","\u0000"]`)))
 	f.Fuzz(func(t *testing.T, cursor string) {
 		for _, like := range likes {
-			key, err := db.ParseCursor("list", cursor, like)
+			key, err := db.NewCursors("list", like).Parse(cursor)
 			if err != nil {
 				wantError(t, cursor, err, db.ErrCursor)
 				continue
 			}
-			if again := db.Cursor("list", key); again != cursor {
+			if again := db.NewCursors("list", key).Of(key); again != cursor {
 				t.Errorf("%q was read as %v, which is written %q", cursor, key, again)
 			}
 			for i, value := range key {

@@ -214,12 +214,9 @@ var (
 	}}
 )
 
-// Of names the list of an organization, for cursors.
-func (l *List) Of(organizationID string) string { return l.name + organizationID }
-
-// ParseCursor reads a cursor of the list of an organization.
-func (l *List) ParseCursor(organizationID, cursor string) (Key, error) {
-	return ParseCursor(l.Of(organizationID), cursor, l.like)
+// Cursors are those of the list of an organization.
+func (l *List) Cursors(organizationID string) Cursors {
+	return Cursors{l.name + organizationID, l.like}
 }
 
 // KeyColumns are the columns of a row's Key.

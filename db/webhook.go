@@ -136,19 +136,7 @@ func (d *DB) WebhookEndpointsByID(ctx context.Context, ids []string) ([]*Webhook
 func (d *DB) WebhookEndpointsOfOrganizations(ctx context.Context, organizationIDs []string) ([][]*WebhookEndpoint, error) {
 	endpoints, err := many[WebhookEndpoint](ctx, d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).
 		Where("?", d.among("organization_id", organizationIDs)).OrderExpr("id"))
-	if err != nil {
-		return nil, err
-	}
-	lists := make([][]*WebhookEndpoint, len(organizationIDs))
-	for i, id := range organizationIDs {
-		lists[i] = []*WebhookEndpoint{}
-		for _, endpoint := range endpoints {
-			if endpoint.OrganizationID == id {
-				lists[i] = append(lists[i], endpoint)
-			}
-		}
-	}
-	return lists, nil
+	return listsByKey(organizationIDs, endpoints, func(e *WebhookEndpoint) string { return e.OrganizationID }), err
 }
 
 // InsertWebhookDelivery adds a delivery with its job, in the endpoint's lane.

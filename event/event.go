@@ -62,17 +62,14 @@ func deliver(ctx context.Context, tx *db.DB, entry *db.Event) error {
 	return nil
 }
 
-// List names an organization's log, for cursors.
-func List(organizationID string) string { return db.EventList.Of(organizationID) }
-
 // Cursor is the place of an event in its organization's log.
-func Cursor(e *db.Event) string { return db.Cursor(List(e.OrganizationID), e.Key()) }
+func Cursor(e *db.Event) string { return db.EventList.Cursors(e.OrganizationID).Of(e.Key()) }
 
 // Position reads a cursor to resume from: INVALID_INPUT when it is none of this organization's
 // log, CURSOR_EXPIRED when it is older than Retention.
 func Position(ctx context.Context, database *db.DB, organizationID, cursor string) (int64, error) {
 	invalid := fault.Invalid("after", "This is not a cursor of the organization's events; use the cursor of an event that you received.")
-	key, err := db.ParseCursor(List(organizationID), cursor, db.Key{int64(0)})
+	key, err := db.EventList.Cursors(organizationID).Parse(cursor)
 	if err != nil {
 		return 0, invalid
 	}

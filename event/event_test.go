@@ -151,11 +151,11 @@ func TestPosition(t *testing.T) {
 		}
 		for name, cursor := range map[string]string{
 			"OtherOrganization": event.Cursor(s.log(other)[1]),
-			"NotYet":            db.Cursor(event.List(mine), db.Key{int64(3)}),
-			"Zero":              db.Cursor(event.List(mine), db.Key{int64(0)}),
-			"Negative":          db.Cursor(event.List(mine), db.Key{int64(-1)}),
-			"Text":              db.Cursor(event.List(mine), db.Key{"2"}),
-			"OtherList":         db.Cursor("organizations by name", db.Key{int64(2)}),
+			"NotYet":            db.EventList.Cursors(mine).Of(db.Key{int64(3)}),
+			"Zero":              db.EventList.Cursors(mine).Of(db.Key{int64(0)}),
+			"Negative":          db.EventList.Cursors(mine).Of(db.Key{int64(-1)}),
+			"Text":              db.EventList.Cursors(mine).Of(db.Key{"2"}),
+			"OtherList":         db.InvoiceList.Cursors(mine).Of(db.Key{int64(2)}),
 			"Garbage":           "garbage",
 			"Empty":             "",
 		} {

@@ -45,9 +45,9 @@ type found struct {
 	groups []group // by the number of the parent's row
 	// ids are those of organizations.
 	ids []string
-	// key and name are what the cursor of a row in the list of a parent is made of.
-	key  func(row db.Row) db.Key
-	name func(parent int) string
+	// key is the place of a row in the list of a parent, whose cursors these are.
+	key     func(row db.Row) db.Key
+	cursors func(parent int) db.Cursors
 }
 
 // piece is where a row stands in the text, and its first gap among all.
@@ -131,13 +131,13 @@ func (r *run) organizations(list *source) db.Read {
 	page := r.pages[list.page]
 	into := &r.found[list.number]
 	into.groups = make([]group, 1)
-	into.name = func(int) string { return page.order.List() }
+	into.cursors = func(int) db.Cursors { return page.order.Cursors() }
 	into.key = func(row db.Row) db.Key {
 		return page.order.Key(&db.Organization{ID: row.Text(organizationID), NameKey: row.Text(organizationNameKey)})
 	}
 	arguments := r.by.Arguments(page.limit + list.probe())
 	if page.after != "" {
-		key, err := db.ParseCursor(page.order.List(), page.after, page.order.Key(&db.Organization{}))
+		key, err := page.order.Cursors().Parse(page.after)
 		r.refused = r.refused || err != nil
 		arguments = append(arguments, key.Values()...)
 	}
@@ -162,7 +162,7 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 	for _, list := range organizations.children {
 		into := &r.found[list.number]
 		into.groups = make([]group, len(ids))
-		into.name = func(parent int) string { return list.list.Of(ids[parent]) }
+		into.cursors = func(parent int) db.Cursors { return list.list.Cursors(ids[parent]) }
 		into.key = func(row db.Row) (key db.Key) {
 			for i, column := range list.keys {
 				key[i] = row.KeyPart(column)
@@ -179,7 +179,7 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 			arguments[1] = shown + list.probe()
 		}
 		if after != "" {
-			key, err := list.list.ParseCursor(ids[0], after)
+			key, err := list.list.Cursors(ids[0]).Parse(after)
 			r.refused = r.refused || err != nil
 			arguments = append(arguments, key.Values()...)
 		}
@@ -279,7 +279,7 @@ func (r *run) execute(s *source, p program, row db.Row, parent int) {
 }
 
 func (r *run) cursor(s *source, parent int, key db.Key) string {
-	return quoted(db.Cursor(r.found[s.number].name(parent), key))
+	return quoted(r.found[s.number].cursors(parent).Of(key))
 }
 
 // answer puts the pieces together.

@@ -37,22 +37,26 @@ func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, er
 func (r billings) Invoices(
 	ctx context.Context, b *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus,
 ) (*graph.InvoiceConnection, error) {
-	list := db.InvoiceList.Of(b.OrganizationID)
-	page, err := pageArguments{first, last, after, before}.page(list, (&db.Invoice{}).Key())
+	cursors := db.InvoiceList.Cursors(b.OrganizationID)
+	page, err := pageArguments{first, last, after, before}.page(cursors)
 	if err != nil {
 		return nil, err
 	}
-	key := invoicePage{b.OrganizationID, invoiceQuery{page: page}}
+	var only db.InvoiceStatus
 	if status != nil {
-		key.status = *status
+		only = *status
 	}
 	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Invoice], error) { return loadersOf(ctx).invoicePages.Load(ctx, key) },
-		func() func() (int, error) { return loadersOf(ctx).invoiceCounts.Load(ctx, key) })
+		func() func() (*db.Rows[db.Invoice], error) {
+			return loadersOf(ctx).invoicePages.Load(ctx, of[invoiceQuery]{b.OrganizationID, invoiceQuery{only, page}})
+		},
+		func() func() (int, error) {
+			return loadersOf(ctx).invoiceCounts.Load(ctx, of[db.InvoiceStatus]{b.OrganizationID, only})
+		})
 	if err != nil {
 		return nil, err
 	}
-	cursor := func(v *db.Invoice) string { return db.Cursor(list, v.Key()) }
+	cursor := func(v *db.Invoice) string { return cursors.Of(v.Key()) }
 	connection := &graph.InvoiceConnection{
 		Edges: []*graph.InvoiceEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
 	}

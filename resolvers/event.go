@@ -15,13 +15,13 @@ import (
 func (r organizationFields) Events(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.EventConnection, error) {
-	page, err := pageArguments{first, last, after, before}.page(event.List(o.ID), (&db.Event{}).Key())
+	page, err := pageArguments{first, last, after, before}.page(db.EventList.Cursors(o.ID))
 	if err != nil {
 		return nil, err
 	}
 	rows, total, err := pageAndCount(ctx,
 		func() func() (*db.Rows[db.Event], error) {
-			return loadersOf(ctx).eventPages.Load(ctx, eventPage{o.ID, page})
+			return loadersOf(ctx).eventPages.Load(ctx, of[db.Page]{o.ID, page})
 		},
 		func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
 	if err != nil {

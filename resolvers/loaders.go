@@ -31,17 +31,17 @@ type loaders struct {
 	organizations        *dataloader.Loader[string, *db.Organization]
 	memberships          *dataloader.Loader[string, *db.Membership]
 	viewerMemberships    *dataloader.Loader[string, *db.Membership]
-	userPages            *dataloader.Loader[userPage, *db.Rows[db.Membership]]
-	userCounts           *dataloader.Loader[userPage, int]
-	eventPages           *dataloader.Loader[eventPage, *db.Rows[db.Event]]
+	userPages            *dataloader.Loader[of[userQuery], *db.Rows[db.Membership]]
+	userCounts           *dataloader.Loader[of[db.MembershipFilter], int]
+	eventPages           *dataloader.Loader[of[db.Page], *db.Rows[db.Event]]
 	eventCounts          *dataloader.Loader[string, int]
 	instances            *dataloader.Loader[string, *db.Instance]
-	instancePages        *dataloader.Loader[instancePage, *db.Rows[db.Instance]]
+	instancePages        *dataloader.Loader[of[db.Page], *db.Rows[db.Instance]]
 	instanceCounts       *dataloader.Loader[string, int]
 	billingAccounts      *dataloader.Loader[string, *db.BillingAccount]
 	invoices             *dataloader.Loader[string, *db.Invoice]
-	invoicePages         *dataloader.Loader[invoicePage, *db.Rows[db.Invoice]]
-	invoiceCounts        *dataloader.Loader[invoicePage, int]
+	invoicePages         *dataloader.Loader[of[invoiceQuery], *db.Rows[db.Invoice]]
+	invoiceCounts        *dataloader.Loader[of[db.InvoiceStatus], int]
 	coupons              *dataloader.Loader[string, *db.Coupon]
 	couponLists          *dataloader.Loader[string, []*db.Coupon]
 	upcoming             *dataloader.Loader[string, []*billing.Upcoming]
@@ -51,30 +51,15 @@ type loaders struct {
 	webhookDeliveries    *dataloader.Loader[string, *db.Rows[db.WebhookDelivery]]
 }
 
-// userPage is a page of an organization's users, and so on.
-type userPage struct {
+// of is what is asked about an organization. Those that are asked the same are read together.
+type of[Q comparable] struct {
 	organizationID string
-	userQuery
+	query          Q
 }
 
 type userQuery struct {
 	filter db.MembershipFilter
 	page   db.Page
-}
-
-type eventPage struct {
-	organizationID string
-	page           db.Page
-}
-
-type instancePage struct {
-	organizationID string
-	page           db.Page
-}
-
-type invoicePage struct {
-	organizationID string
-	invoiceQuery
 }
 
 type invoiceQuery struct {
@@ -94,41 +79,21 @@ func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 			}
 			return d.ViewerMemberships(ctx, caller.User, organizationIDs)
 		}),
-		userPages: newGroupedLoader(wait,
-			func(key userPage) (userQuery, string) { return key.userQuery, key.organizationID },
-			func(ctx context.Context, q userQuery, organizationIDs []string) ([]*db.Rows[db.Membership], error) {
-				return d.UsersOfOrganizations(ctx, organizationIDs, q.filter, q.page)
-			}),
-		userCounts: newGroupedLoader(wait,
-			func(key userPage) (db.MembershipFilter, string) { return key.filter, key.organizationID },
-			func(ctx context.Context, filter db.MembershipFilter, organizationIDs []string) ([]int, error) {
-				return d.CountUsersOfOrganizations(ctx, organizationIDs, filter)
-			}),
-		eventPages: newGroupedLoader(wait,
-			func(key eventPage) (db.Page, string) { return key.page, key.organizationID },
-			func(ctx context.Context, page db.Page, organizationIDs []string) ([]*db.Rows[db.Event], error) {
-				return d.EventsOfOrganizations(ctx, organizationIDs, page)
-			}),
-		eventCounts: newLoader(wait, d.CountEventsOfOrganizations),
-		instances:   newLoader(wait, d.InstancesByID),
-		instancePages: newGroupedLoader(wait,
-			func(key instancePage) (db.Page, string) { return key.page, key.organizationID },
-			func(ctx context.Context, page db.Page, organizationIDs []string) ([]*db.Rows[db.Instance], error) {
-				return d.InstancesOfOrganizations(ctx, organizationIDs, page)
-			}),
+		userPages: newGroupedLoader(wait, func(ctx context.Context, ids []string, q userQuery) ([]*db.Rows[db.Membership], error) {
+			return d.UsersOfOrganizations(ctx, ids, q.filter, q.page)
+		}),
+		userCounts:      newGroupedLoader(wait, d.CountUsersOfOrganizations),
+		eventPages:      newGroupedLoader(wait, d.EventsOfOrganizations),
+		eventCounts:     newLoader(wait, d.CountEventsOfOrganizations),
+		instances:       newLoader(wait, d.InstancesByID),
+		instancePages:   newGroupedLoader(wait, d.InstancesOfOrganizations),
 		instanceCounts:  newLoader(wait, d.CountInstancesOfOrganizations),
 		billingAccounts: newLoader(wait, d.BillingAccountsOf),
 		invoices:        newLoader(wait, d.InvoicesByID),
-		invoicePages: newGroupedLoader(wait,
-			func(key invoicePage) (invoiceQuery, string) { return key.invoiceQuery, key.organizationID },
-			func(ctx context.Context, q invoiceQuery, organizationIDs []string) ([]*db.Rows[db.Invoice], error) {
-				return d.InvoicesOfOrganizations(ctx, organizationIDs, q.status, q.page)
-			}),
-		invoiceCounts: newGroupedLoader(wait,
-			func(key invoicePage) (db.InvoiceStatus, string) { return key.status, key.organizationID },
-			func(ctx context.Context, status db.InvoiceStatus, organizationIDs []string) ([]int, error) {
-				return d.CountInvoicesOfOrganizations(ctx, organizationIDs, status)
-			}),
+		invoicePages: newGroupedLoader(wait, func(ctx context.Context, ids []string, q invoiceQuery) ([]*db.Rows[db.Invoice], error) {
+			return d.InvoicesOfOrganizations(ctx, ids, q.status, q.page)
+		}),
+		invoiceCounts:        newGroupedLoader(wait, d.CountInvoicesOfOrganizations),
 		coupons:              newLoader(wait, d.CouponsByID),
 		couponLists:          newLoader(wait, d.CouponsOfOrganizations),
 		upcoming:             newLoader(wait, bills.Upcoming),
@@ -160,20 +125,19 @@ func newLoader[K comparable, V any](wait time.Duration, read func(ctx context.Co
 	return dataloader.NewBatchedLoader(batch, dataloader.WithWait[K, V](wait), dataloader.WithBatchCapacity[K, V](batchCapacity))
 }
 
-// newGroupedLoader makes a loader for keys that ask different things of different objects: those
+// newGroupedLoader makes a loader for keys that ask different things of different organizations: those
 // that ask the same are read together.
-func newGroupedLoader[K, Q comparable, V any](
-	wait time.Duration, split func(key K) (query Q, id string), read func(ctx context.Context, query Q, ids []string) ([]V, error),
-) *dataloader.Loader[K, V] {
-	return newLoader(wait, func(ctx context.Context, keys []K) ([]V, error) {
+func newGroupedLoader[Q comparable, V any](
+	wait time.Duration, read func(ctx context.Context, organizationIDs []string, query Q) ([]V, error),
+) *dataloader.Loader[of[Q], V] {
+	return newLoader(wait, func(ctx context.Context, keys []of[Q]) ([]V, error) {
 		ids, places := map[Q][]string{}, map[Q][]int{}
 		for i, key := range keys {
-			query, id := split(key)
-			ids[query], places[query] = append(ids[query], id), append(places[query], i)
+			ids[key.query], places[key.query] = append(ids[key.query], key.organizationID), append(places[key.query], i)
 		}
 		values := make([]V, len(keys))
 		for query, ids := range ids {
-			found, err := read(ctx, query, ids)
+			found, err := read(ctx, ids, query)
 			if err != nil {
 				return nil, err
 			}

@@ -26,8 +26,8 @@ func (r organizationFields) Users(
 	ctx context.Context, o *db.Organization,
 	first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string,
 ) (*graph.OrganizationUserConnection, error) {
-	list := db.UserList.Of(o.ID)
-	page, err := pageArguments{first, last, after, before}.page(list, (&db.Membership{}).Key())
+	cursors := db.UserList.Cursors(o.ID)
+	page, err := pageArguments{first, last, after, before}.page(cursors)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +38,17 @@ func (r organizationFields) Users(
 	if status != nil {
 		filter.Status = *status
 	}
-	key := userPage{o.ID, userQuery{filter, page}}
 	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Membership], error) { return loadersOf(ctx).userPages.Load(ctx, key) },
-		func() func() (int, error) { return loadersOf(ctx).userCounts.Load(ctx, key) })
+		func() func() (*db.Rows[db.Membership], error) {
+			return loadersOf(ctx).userPages.Load(ctx, of[userQuery]{o.ID, userQuery{filter, page}})
+		},
+		func() func() (int, error) {
+			return loadersOf(ctx).userCounts.Load(ctx, of[db.MembershipFilter]{o.ID, filter})
+		})
 	if err != nil {
 		return nil, err
 	}
-	cursor := func(m *db.Membership) string { return db.Cursor(list, m.Key()) }
+	cursor := func(m *db.Membership) string { return cursors.Of(m.Key()) }
 	connection := &graph.OrganizationUserConnection{
 		Edges: []*graph.OrganizationUserEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
 	}

@@ -59,7 +59,7 @@ func (r viewers) Organizations(
 		order.ByAge = orderBy.Field == graph.OrganizationOrderFieldCreatedAt
 		order.Descending = orderBy.Direction == graph.OrderDirectionDesc
 	}
-	page, err := pageArguments{first, last, after, before}.page(order.List(), order.Key(&db.Organization{}))
+	page, err := pageArguments{first, last, after, before}.page(order.Cursors())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (r viewers) Organizations(
 	if err != nil {
 		return nil, err
 	}
-	cursor := func(o *db.Organization) string { return db.Cursor(order.List(), order.Key(o)) }
+	cursor := func(o *db.Organization) string { return order.Cursors().Of(order.Key(o)) }
 	connection := &graph.OrganizationConnection{
 		Edges: []*graph.OrganizationEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
 	}

@@ -20,17 +20,17 @@ type pageArguments struct {
 	after, before *string
 }
 
-// page checks the arguments; list and like tell what the list's cursors are.
-func (a pageArguments) page(list string, like db.Key) (db.Page, error) {
+// page checks the arguments.
+func (a pageArguments) page(cursors db.Cursors) (db.Page, error) {
 	page := db.Page{Limit: plan.DefaultPage}
 	if a.first != nil && a.last != nil {
 		return page, fault.Invalid("last", "Give either first or last, not both.")
 	}
 	var err error
-	if page.After, err = parseCursor("after", list, a.after, like); err != nil {
+	if page.After, err = parseCursor("after", cursors, a.after); err != nil {
 		return page, err
 	}
-	if page.Before, err = parseCursor("before", list, a.before, like); err != nil {
+	if page.Before, err = parseCursor("before", cursors, a.before); err != nil {
 		return page, err
 	}
 	limit, field := a.first, "first"
@@ -46,11 +46,11 @@ func (a pageArguments) page(list string, like db.Key) (db.Page, error) {
 	return page, nil
 }
 
-func parseCursor(field, list string, cursor *string, like db.Key) (db.Key, error) {
+func parseCursor(field string, cursors db.Cursors, cursor *string) (db.Key, error) {
 	if cursor == nil {
 		return db.Key{}, nil
 	}
-	key, err := db.ParseCursor(list, *cursor, like)
+	key, err := cursors.Parse(*cursor)
 	if err != nil {
 		return key, fault.Invalid(field, "This is not a cursor of this list; use one of its cursors, with the same order.")
 	}
