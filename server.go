@@ -180,7 +180,7 @@ func (s *stripeSettings) check() (err error) {
 // webhookSettings are for the endpoints that organizations have their events sent to.
 type webhookSettings struct {
 	Key      string   `env:"KEY" help:"Secret from which those of webhook endpoints are derived, at least 32 bytes in base64, for example from: openssl rand -base64 32. Without it there can be no endpoints; another one changes all secrets."`
-	Networks []string `env:"NETWORKS" help:"Networks that endpoints may be in although they are not public, and be called by http, separated by commas, for example 127.0.0.0/8 to try them."`
+	Networks []string `env:"NETWORKS" help:"Networks that endpoints may be in although they are not public, and be called by http where the URL has the address, separated by commas, for example 127.0.0.0/8 to try them."`
 
 	key      []byte
 	networks []netip.Prefix
@@ -334,9 +334,7 @@ func (s *serveCommand) wire(draining context.Context, database *db.DB, leaving <
 		jobs:   job.NewQueue(database, studiomail.ErrPermanent),
 		events: event.NewHub(database),
 	}
-	stripe := billing.Settings{
-		SecretKey: s.Stripe.SecretKey, PublishableKey: s.Stripe.PublishableKey, WebhookSecret: s.Stripe.WebhookSecret, APIURL: s.Stripe.APIURL,
-	}
+	stripe := billing.Settings(s.Stripe)
 	if s.Stripe.SecretKey == "" {
 		w.sandbox = stripesandbox.New(database, w.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
 		stripe = billing.Settings{

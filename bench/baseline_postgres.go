@@ -20,7 +20,7 @@ func openPostgres(ctx context.Context, address string) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns, config.MinConns = 16, 16 // as many as the server has
+	config.MaxConns, config.MinConns = 16, 16 // as many as Bun has in the server
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	return &postgres{pool}, err
 }

@@ -5,6 +5,7 @@ package billing
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/stripe/stripe-go/v85"
@@ -121,8 +122,7 @@ func (b *Billing) subscribe(ctx context.Context, jobID string, s *seen, order Or
 			"organization_id": s.account.OrganizationID, "instance_id": order.Instance.ID, "instance_name": order.Instance.Name,
 		},
 	}
-	for i := range coupons[0] {
-		coupon := coupons[0][len(coupons[0])-1-i] // the oldest first, see afterPercentages
+	for _, coupon := range slices.Backward(coupons[0]) { // the oldest first, see afterPercentages
 		id, err := b.discount(ctx, jobID, coupon, s.at)
 		if err != nil {
 			return err

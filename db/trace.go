@@ -1,7 +1,8 @@
 package db
 
-// Traces: a span for each statement that belongs to a request. It tells the kind of statement and the
-// table, not the text, in which arguments are written out.
+// Traces: a span for each statement that belongs to a request, and one for all that a plan sends together.
+// It tells the kind of statement and the table, of a plan's how many there are, and never the text, in
+// which arguments are written out.
 
 import (
 	"context"

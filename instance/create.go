@@ -39,7 +39,7 @@ func (i *Instances) Create(ctx context.Context, actor *db.User, organizationID s
 	}
 	agreed := termsOf(plan, storage)
 	return i.add(ctx, actor, organizationID, agreed.items(plan, storage), func(owning *db.Organization) (*db.Instance, string) {
-		created := newInstance(plan, name, cloudURL(name, owning.Subdomain))
+		created := newInstance(plan, name, CloudURL(name, owning.Subdomain))
 		created.RegionID = &wanted.Region
 		created.FreeForUserID = owning.CreatedByID
 		agreed.agree(created)

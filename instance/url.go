@@ -36,9 +36,9 @@ func checkName(name string) (string, error) {
 	return strings.ToLower(name), nil // last: there are letters that only then become a-z
 }
 
-// cloudURL is where a cloud instance is reached. Subdomains have no hyphen, so no two instances
+// CloudURL is where a cloud instance is reached. Subdomains have no hyphen, so no two instances
 // share one.
-func cloudURL(name, subdomain string) string {
+func CloudURL(name, subdomain string) string {
 	return "https://" + name + "-" + subdomain + "." + cloudDomain
 }
 

@@ -40,7 +40,7 @@ func TestCheckName(t *testing.T) {
 
 func TestCloudURL(t *testing.T) {
 	t.Parallel()
-	if got := cloudURL("demo-1", "ada"); got != "https://demo-1-ada.harperdbcloud.com" {
+	if got := CloudURL("demo-1", "ada"); got != "https://demo-1-ada.harperdbcloud.com" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -51,7 +51,6 @@ func (r *Resolvers) Log(options HandlerOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		organizationID, asCSV := request.PathValue("id"), strings.HasSuffix(request.URL.Path, ".csv")
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		ctx, err := admit(request.Context(), request, request.Header.Get("Authorization"))
 		if err == nil {

@@ -82,7 +82,7 @@ func TestLogFile(t *testing.T) {
 				}
 			}
 			for name, want := range map[string]string{
-				"Cache-Control": "no-store", "Content-Type": "application/x-ndjson", "X-Content-Type-Options": "nosniff",
+				"Cache-Control": "no-store", "Content-Type": "application/x-ndjson",
 				"Content-Disposition": `attachment; filename="ownerexample-events.ndjson"`,
 			} {
 				if got := a.header.Get(name); got != want {

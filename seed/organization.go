@@ -195,6 +195,6 @@ func (o *organization) instance(i int) *db.Instance {
 	made.Type, made.Interval, made.ComputePlanID, made.ComputeAmount = db.Cloud, plan.Interval, plan.ID, plan.Amount
 	region, size := pick(o.maker, regions).ID, storage.SizeGB // Bun writes to what it inserts
 	made.RegionID, made.StorageGB, made.StorageAmount = &region, &size, storage.Amount
-	made.URL = fmt.Sprintf("https://%s-%s.harperdbcloud.com", name, o.Subdomain)
+	made.URL = instance.CloudURL(name, o.Subdomain)
 	return made
 }

@@ -54,7 +54,7 @@ func (h *Handler) execute(
 	return func(yield func(*graphql.Response, []byte) bool) {
 		wait := func() error { return nil } // unless Entries says what for
 		ctx := context.WithValue(graphql.WithOperationContext(ctx, operation), waitKey{}, &wait)
-		ctx, cancel := h.limit(ctx, operation)
+		ctx, cancel := h.bound(ctx, operation)
 		defer cancel()
 
 		// A subscription runs on goroutines of its own, where a panic would end the process.
@@ -121,9 +121,9 @@ func (h *Handler) limitRate(ctx context.Context, operations int) error {
 	return h.Limit(ctx, operations)
 }
 
-// limit bounds the time of a query or mutation. A subscription lasts until its context ends, which is not
+// bound limits the time of a query or mutation. A subscription lasts until its context ends, which is not
 // wrapped for each of many streams.
-func (h *Handler) limit(
+func (h *Handler) bound(
 	ctx context.Context, operation *graphql.OperationContext,
 ) (context.Context, context.CancelFunc) {
 	if isSubscription(operation) {
