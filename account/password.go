@@ -62,18 +62,28 @@ func (a *Accounts) ChangePassword(ctx context.Context, caller *Caller, current, 
 	if err != nil {
 		return err
 	}
-	if err := a.checkPassword(ctx, caller.User, current, failuresOf(caller.User.Email)); err != nil {
-		var wrong *fault.Error
-		if errors.As(err, &wrong) && wrong.Code == fault.InvalidCredentials {
-			return fault.New(fault.InvalidCredentials, "The current password is wrong.").On("currentPassword")
-		}
-		return err
+	err = a.checkPassword(ctx, caller.User, current, failuresOf(caller.User.Email))
+	if err != nil {
+		return orWrongCurrent(err)
 	}
 	hash, err := a.hashPassword(ctx, replacement)
 	if err != nil {
 		return err
 	}
-	return a.db.InTx(ctx, func(tx *db.DB) error { return replacePassword(ctx, tx, caller.User.ID, hash, session.ID) })
+	return a.db.InTx(ctx, func(tx *db.DB) error {
+		if err := stillPassword(ctx, tx, caller.User); err != nil {
+			return orWrongCurrent(err)
+		}
+		return replacePassword(ctx, tx, caller.User.ID, hash, session.ID)
+	})
+}
+
+// orWrongCurrent says which password is wrong.
+func orWrongCurrent(err error) error {
+	if errors.Is(err, errWrong) {
+		return fault.New(fault.InvalidCredentials, "The current password is wrong.").On("currentPassword")
+	}
+	return err
 }
 
 // replacePassword makes worthless what the old password may have given away.

@@ -148,7 +148,16 @@ func (a *Accounts) SignIn(ctx context.Context, client Client, email, password st
 	if err := a.checkPassword(ctx, user, password, failuresOf(email), failuresFrom(client)); err != nil {
 		return "", nil, err
 	}
-	return a.openSession(ctx, a.db, client, user.ID)
+	var token string
+	var caller *Caller
+	err = a.db.InTx(ctx, func(tx *db.DB) error {
+		if err := stillPassword(ctx, tx, user); err != nil {
+			return err
+		}
+		token, caller, err = a.openSession(ctx, tx, client, user.ID)
+		return err
+	})
+	return token, caller, err
 }
 
 func failuresOf(email string) string { return "failed sign-ins of " + db.HashToken(email) }
@@ -187,7 +196,19 @@ func (a *Accounts) checkPassword(ctx context.Context, user *db.User, password st
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.InvalidCredentials, "The email address or the password is wrong.")
+	return errWrong
+}
+
+var errWrong = fault.New(fault.InvalidCredentials, "The email address or the password is wrong.")
+
+// stillPassword locks an account and refuses if its password was replaced since it was compared. What the
+// old one opened after that would outlive the replacement, which ends what is open.
+func stillPassword(ctx context.Context, tx *db.DB, compared *db.User) error {
+	user, err := tx.LockUser(ctx, compared.ID)
+	if err == nil && user.PasswordHash != compared.PasswordHash {
+		return errWrong
+	}
+	return err
 }
 
 func (a *Accounts) failuresLeft(ctx context.Context, keys []string) error {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -600,6 +601,44 @@ func TestChangePassword(t *testing.T) {
 			s.nobody().refused(fault.InvalidInput, "input.token", resetPassword, vars{"token": token, "new": password})
 		})
 	})
+}
+
+// TestOldPassword resets a password just when the old one has been read to compare it.
+func TestOldPassword(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		field string
+		use   func(p *person) *answer
+	}{
+		"SignIn": {"", func(p *person) *answer { return p.nobody().send(signIn, vars{"email": p.email, "password": password}) }},
+		"ChangePassword": {"input.currentPassword", func(p *person) *answer {
+			return p.send(changePassword, vars{"current": password, "new": "the thief's own"})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				var meanwhile atomic.Pointer[func()]
+				s := start(t, func(options ...db.Option) *db.DB {
+					return open(append(options, db.WithStatementHook(func(query string) {
+						if strings.Contains(query, `FROM "throttles"`) {
+							if do := meanwhile.Swap(nil); do != nil {
+								(*do)()
+							}
+						}
+					}))...)
+				}, &clock{})
+				p := s.signUp("person")
+				token := p.requestsReset()
+				reset := func() { s.nobody().do(resetPassword, vars{"token": token, "new": newPassword}) }
+				meanwhile.Store(&reset)
+				test.use(p).check(fault.InvalidCredentials, test.field)
+				if meanwhile.Load() != nil {
+					t.Fatal("the password was not reset meanwhile")
+				}
+				s.nobody().do(signIn, vars{"email": p.email, "password": newPassword})
+			})
+		})
+	}
 }
 
 // requestsReset returns the token from the mail.
