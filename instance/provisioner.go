@@ -57,6 +57,10 @@ func (e Embedded) wait(ctx context.Context, instance *db.Instance) error {
 	}
 }
 
+// applyTime is how long a provisioner may take at once. It leaves time, of what a job has, to store what
+// came of it.
+const applyTime = 90 * time.Second
+
 // provisioning is what the job is given: whose instance, and who asked for it.
 type provisioning struct {
 	InstanceID, ActorID string
@@ -94,7 +98,9 @@ func (i *Instances) provision(ctx context.Context, jobID string, payload []byte)
 			return record(ctx, tx, removed, db.InstanceDeleted, actor, fmt.Sprintf("%s deleted the instance %s.", actor.Name(), removed.Name))
 		})
 	}
-	failure := i.provisioner.Apply(ctx, instance)
+	applying, cancel := context.WithTimeout(ctx, applyTime)
+	failure := i.provisioner.Apply(applying, instance)
+	cancel()
 	err = i.inTurn(ctx, jobID, p.InstanceID, func(tx *db.DB, applied *db.Instance) error {
 		switch {
 		case failure == nil:

@@ -58,6 +58,7 @@ type Queue struct {
 	permanent error
 	handlers  map[string]Handler
 	wake      chan struct{}
+	timeLimit time.Duration
 
 	mu    sync.Mutex
 	woken map[string]bool // the kinds that Wake was called for
@@ -69,7 +70,7 @@ type Queue struct {
 func NewQueue(database *db.DB, permanent error) *Queue {
 	return &Queue{
 		db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1),
-		woken: map[string]bool{}, freed: make(chan struct{}),
+		woken: map[string]bool{}, freed: make(chan struct{}), timeLimit: timeLimit,
 	}
 }
 
@@ -249,13 +250,16 @@ func room(kinds []string, busy map[string]int) (open []string, free int) {
 // do runs a job to its end, also when the server stops meanwhile, and returns what came of it. When
 // the lease was lost on the way and somebody else has taken the job up, that is what they know.
 func (q *Queue) do(ctx context.Context, row *db.Job) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeLimit)
+	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.timeLimit)
 	defer cancel()
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
 	handler := q.handlers[row.Kind]
-	stop := q.keepLease(ctx, row)
-	err := guarded(func() error { return handler.Do(ctx, row.ID, []byte(row.Payload)) })
+	stop := q.keepLease(working, row)
+	err := guarded(func() error { return handler.Do(working, row.ID, []byte(row.Payload)) })
 	stop()
+	// What came of it is stored also when the time was over.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lease)
+	defer cancel()
 	if row.Lane != nil {
 		defer q.free()
 	}

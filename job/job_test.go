@@ -425,6 +425,20 @@ func TestDo(t *testing.T) {
 			})
 		})
 	}
+	t.Run("TooLong", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			p.queue.Limit(time.Millisecond)
+			p.queue.Handle("work", do(func(ctx context.Context, _ string) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}))
+			id := p.enqueue("work", nil, job.Foreground())
+			if err := p.queue.Do(p.Context(), id); !errors.Is(err, context.DeadlineExceeded) {
+				p.Errorf("got the error %v", err)
+			}
+			p.wantJobs(stored{1, "context deadline exceeded", false})
+		})
+	})
 	// The caller is gone before its turn comes: the job is done all the same.
 	t.Run("CallerGone", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
