@@ -62,7 +62,7 @@ func (r *Resolvers) once(schema *ast.Schema) graphql.OperationMiddleware {
 		respond := next(ctx)
 		return func(ctx context.Context) *graphql.Response {
 			response := respond(ctx)
-			if err := r.keepAnswer(context.WithoutCancel(ctx), keyHash, response, fields); err != nil {
+			if err := r.keepAnswer(ctx, keyHash, response, fields); err != nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot keep the answer to a mutation with an idempotency key; its repetition will be refused")
 			}
 			return response
@@ -130,7 +130,9 @@ func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string
 }
 
 // keepAnswer keeps an answer for those who ask again. When every field was refused, nothing has
-// changed, and the key is free again, so that the request can be repeated once the cause is mended.
+// changed, and the key is free again, so that the request can be repeated once the cause is mended. When
+// the client has gone or the time is over, what looks like a refusal may be that of reading what was
+// changed, and the key stays without an answer.
 func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *graphql.Response, fields []graphql.CollectedField) error {
 	refused := map[string]bool{}
 	if response != nil {
@@ -141,7 +143,12 @@ func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *gr
 		}
 	}
 	notRefused := func(field graphql.CollectedField) bool { return !refused[field.Alias] }
+	gone := ctx.Err() != nil
+	ctx = context.WithoutCancel(ctx)
 	if response == nil || !slices.ContainsFunc(fields, notRefused) {
+		if gone {
+			return nil
+		}
 		return r.DB.ReleaseIdempotencyKey(ctx, keyHash)
 	}
 	answer, err := json.Marshal(response)

@@ -1,9 +1,12 @@
 package resolvers_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +21,7 @@ import (
 	"studio/fault"
 	"studio/job"
 	"studio/mail"
+	"studio/resolvers"
 )
 
 // keyed sends an operation with an Idempotency-Key.
@@ -183,6 +187,56 @@ func TestIdempotencyKey(t *testing.T) {
 			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme2"}).check(fault.BadRequest, "")
 			if got := ada.organizations(); got != 2 {
 				t.Errorf("there are %d organizations", got)
+			}
+		})
+	})
+	// The client goes when its instance is billed, so that nothing is read of it any more.
+	t.Run("ClientGone", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			var leave atomic.Pointer[context.CancelFunc]
+			s := start(t, func(options ...db.Option) *db.DB {
+				return open(append(options, db.WithStatementHook(func(query string) {
+					if strings.HasPrefix(query, `INSERT INTO "jobs"`) && strings.Contains(query, "provision instance") {
+						if cancel := leave.Swap(nil); cancel != nil {
+							(*cancel)()
+						}
+					}
+				}))...)
+			}, &clock{frozen: time.Now()})
+			ada := s.signUp("ada")
+			home := ada.home()
+			ada.setCard(home, "pm_card_visa")
+			input := vars{"org": home, "name": "paid", "plan": "cloud-2gb", "storage": 10}
+			body, err := json.Marshal(map[string]any{"query": createInstance, "variables": input})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
+			request.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}, "Authorization": {"Bearer " + ada.token}}
+			leave.Store(&cancel)
+			response := httptest.NewRecorder()
+			s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0).Handler(resolvers.HandlerOptions{}).ServeHTTP(response, request)
+			if !strings.Contains(response.Body.String(), `"errors"`) {
+				t.Fatalf("the client got %s", response.Body)
+			}
+			s.clock.advance(time.Hour)
+			ada.keyed("key", createInstance, input).check(fault.Conflict, "")
+			ada.do(`query($org: ID!) { organization(id: $org) { instanceCount } }`, vars{"org": home}).want("organization.instanceCount", `1`)
+		})
+	})
+	// Not every client that offers another protocol asks for a WebSocket.
+	t.Run("OtherUpgrade", func(t *testing.T) {
+		on(t, func(s *studio) {
+			ada := s.signUp("ada")
+			body := `{"query": "mutation { createOrganization(input: { name: \"Acme\", subdomain: \"acme\" }) { organization { id } } }"}`
+			header := http.Header{
+				"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}, "Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"},
+			}
+			first, again := ada.post(header, body), ada.post(header, body)
+			first.str("createOrganization.organization.id")
+			if first.body != again.body {
+				s.Errorf("first %s\nthen %s", first.body, again.body)
 			}
 		})
 	})

@@ -70,7 +70,7 @@ func (r *Resolvers) admit(
 			admitted.token, admitted.byCookie = cookie.Value, true
 		}
 		ctx = context.WithValue(ctx, requestKey{}, admitted)
-		isWebSocket := httpRequest.Header.Get("Upgrade") != ""
+		isWebSocket := transport.AsksForWebSocket(httpRequest)
 		if isWebSocket {
 			if err := limit(ctx, 1); err != nil {
 				return nil, err

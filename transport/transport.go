@@ -104,7 +104,7 @@ func New(
 // ServeHTTP answers a request, or begins the stream of events or the WebSocket that it asks for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve := h.serveHTTP
-	if asksForWebSocket(r) {
+	if AsksForWebSocket(r) {
 		serve = h.serveWebSocket
 	}
 	if err := serve(w, r); err != nil {
@@ -115,5 +115,5 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Streams tells whether the request asks for a stream or a WebSocket. The headers of the response
 // are then sent before an operation runs, and nothing may be added to them.
 func Streams(r *http.Request) bool {
-	return asksForWebSocket(r) || accepted(r) == typeEventStream
+	return AsksForWebSocket(r) || accepted(r) == typeEventStream
 }

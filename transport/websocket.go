@@ -57,8 +57,8 @@ type subscriber struct {
 	streaming bool
 }
 
-// asksForWebSocket tells whether the request is to become a WebSocket.
-func asksForWebSocket(r *http.Request) bool {
+// AsksForWebSocket tells whether the request is to become a WebSocket.
+func AsksForWebSocket(r *http.Request) bool {
 	options := strings.Split(strings.Join(r.Header.Values("Connection"), ","), ",")
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
 		strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
