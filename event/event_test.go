@@ -206,3 +206,40 @@ func TestVisibleTo(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayRevoked removes a user who takes nothing of what is sent again.
+func TestReplayRevoked(t *testing.T) {
+	on(t, func(s *store) {
+		organizationID := s.organization()
+		user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: s.Now()}
+		s.ok(s.InsertUser(s.Context(), user))
+		session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
+		s.ok(s.InsertSession(s.Context(), session))
+		member := &db.Membership{
+			ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID, Status: db.Accepted,
+		}
+		s.ok(s.InsertMembership(s.Context(), member))
+		for range 40 {
+			s.ok(s.record(s.Context(), organizationID, nil))
+		}
+		var beginning int64
+		stream, err := event.NewHub(s.DB).Follow(s.Context(), event.Caller{User: user, CredentialID: session.ID}, organizationID, &beginning, false)
+		s.ok(err)
+		if first, err := stream.Next(s.Context()); err != nil || first.Seq != 1 {
+			s.Fatalf("got %v, %v", first, err)
+		}
+		ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+		defer cancel()
+		waitFor := func(waiting int) {
+			for stream.Waiting() != waiting && ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		waitFor(event.Backlog)
+		s.ok(s.DeleteMembership(s.Context(), member.ID))
+		waitFor(0)
+		if next, err := stream.Next(ctx); !errors.Is(err, fault.ErrNoOrganization) {
+			s.Errorf("after the removal came %v, %v", next, err)
+		}
+	})
+}

@@ -126,11 +126,12 @@ func (h *Hub) add(ctx context.Context, s subscriber) {
 	h.subscribers[topic][s] = ctx
 }
 
-func (h *Hub) end(s subscriber, err error) {
+// end ends a stream in one of its two ways.
+func (h *Hub) end(s subscriber, how func(err error), err error) {
 	h.mu.Lock()
 	h.forget(s)
 	h.mu.Unlock()
-	s.end(err)
+	how(err)
 }
 
 func (h *Hub) forget(s subscriber) {
@@ -194,7 +195,7 @@ func (h *Hub) serve(ctx context.Context) {
 	if err != nil {
 		zerolog.Ctx(ctx).Error().Err(err).Int("streams", len(due)).Msg("cannot serve live updates; streams are ended")
 		for _, s := range due {
-			h.end(s, errBroken)
+			h.end(s, s.end, errBroken)
 		}
 		return
 	}
@@ -203,17 +204,17 @@ func (h *Hub) serve(ctx context.Context) {
 		case *follower:
 			member := access.member(s)
 			if err := s.errEnd(access.signedIn(s), member); err != nil {
-				h.end(s, err)
+				h.end(s, s.revoke, err)
 			} else if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
-				h.end(s, errBehind)
+				h.end(s, s.end, errBehind)
 			} else if !all {
 				time.AfterFunc(breath, func() { h.notice(s.organizationID) })
 			}
 		case *inbox:
 			if !access.signedIn(s) {
-				h.end(s, fault.ErrSignedOut)
+				h.end(s, s.revoke, fault.ErrSignedOut)
 			} else if fresh := s.fresh(news.invitations); slices.ContainsFunc(fresh, func(m *db.Membership) bool { return !s.offer(m) }) {
-				h.end(s, errBehind)
+				h.end(s, s.end, errBehind)
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type subscriber interface {
 	// topic is an organization's ID, or invitations.
 	topic() string
 	end(err error)
+	revoke(err error)
 }
 
 type subscription[T any] struct {
@@ -67,6 +68,18 @@ func (s *subscription[T]) caller() Caller { return s.of }
 func (s *subscription[T]) end(err error) {
 	s.err = err
 	close(s.entries)
+}
+
+// revoke ends the stream of a caller who may see no more, neither of what was sent and not yet taken.
+func (s *subscription[T]) revoke(err error) {
+	for {
+		select {
+		case <-s.entries:
+		default:
+			s.end(err)
+			return
+		}
+	}
 }
 
 // offer reports false when the subscriber has not taken what was sent before.
@@ -168,6 +181,8 @@ func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, 
 // replay sends what is in the log already, as fast as the subscriber takes it, then hands the
 // follower to the hub, which goes on from the same number.
 func (h *Hub) replay(ctx context.Context, f *follower) {
+	ticker := time.NewTicker(checkInterval) // for who takes long over a page
+	defer ticker.Stop()
 	for {
 		events, err := h.db.EventsAfter(ctx, f.organizationID, f.seq, pageSize)
 		if err != nil {
@@ -179,28 +194,39 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 			h.notice(f.organizationID)
 			return
 		}
-		access, err := h.access(ctx, []subscriber{f})
-		if err != nil {
-			f.end(errBroken)
-			return
-		}
-		member := access.member(f)
-		if err := f.errEnd(access.signedIn(f), member); err != nil {
-			f.end(err)
-			return
-		}
+		member := h.admit(ctx, f)
 		for _, e := range events {
+			for sent := false; member != nil && !sent && VisibleTo(member, e); {
+				select {
+				case f.entries <- e:
+					sent = true
+				case <-ticker.C:
+					member = h.admit(ctx, f)
+				case <-ctx.Done():
+					return
+				}
+			}
 			f.seq = e.Seq
-			if !VisibleTo(member, e) {
-				continue
-			}
-			select {
-			case f.entries <- e:
-			case <-ctx.Done():
-				return
-			}
+		}
+		if member == nil {
+			return
 		}
 	}
+}
+
+// admit finds the place of a follower that is not yet with the hub, and ends it when there is none.
+func (h *Hub) admit(ctx context.Context, f *follower) *db.Membership {
+	access, err := h.access(ctx, []subscriber{f})
+	if err != nil {
+		f.end(errBroken)
+		return nil
+	}
+	member := access.member(f)
+	if err := f.errEnd(access.signedIn(f), member); err != nil {
+		f.revoke(err)
+		return nil
+	}
+	return member
 }
 
 // Invitations sends each invitation to the caller's verified address from now on. EMAIL_UNVERIFIED.
