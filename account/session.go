@@ -5,6 +5,7 @@ package account
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -28,6 +29,15 @@ const (
 // Client is where a request comes from.
 type Client struct {
 	IPAddress, UserAgent string
+}
+
+// Network is what one client can have for itself: an IPv4 address, or a whole /64 of IPv6.
+func (c Client) Network() string {
+	parsed, err := netip.ParseAddr(c.IPAddress)
+	if err != nil || parsed.Unmap().Is4() {
+		return c.IPAddress
+	}
+	return netip.PrefixFrom(parsed.WithZone(""), 64).Masked().String()
 }
 
 // Caller is a signed-in user, and by what: either a session or an API token.
@@ -162,7 +172,7 @@ func (a *Accounts) SignIn(ctx context.Context, client Client, email, password st
 
 func failuresOf(email string) string { return "failed sign-ins of " + db.HashToken(email) }
 
-func failuresFrom(client Client) string { return "failed sign-ins from " + client.IPAddress }
+func failuresFrom(client Client) string { return "failed sign-ins from " + client.Network() }
 
 // checkPassword compares a password, which takes as long without a user. Failures are counted by
 // the keys. The count is looked at again afterwards: of many attempts made at once no more than

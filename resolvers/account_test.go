@@ -21,6 +21,7 @@ import (
 	"studio/db"
 	"studio/db/dbtest"
 	"studio/fault"
+	"studio/job"
 	"studio/mail"
 )
 
@@ -372,6 +373,22 @@ func testSignInThrottle(t *testing.T) {
 			p := s.signUp("person")
 			fail(s, func(i int) string { return fmt.Sprintf("unknown%d@example.com", i) })
 			checkRetry(s.nobody().refused(fault.RateLimited, "", signIn, right(p)))
+		})
+	})
+	t.Run("Network", func(t *testing.T) {
+		on(t, func(s *studio) {
+			accounts := s.edge(job.NewQueue(s.db, mail.ErrPermanent), nil, 0).Accounts
+			fail := func(address string, want fault.Code) {
+				_, _, err := accounts.SignIn(s.Context(), account.Client{IPAddress: address}, db.NewID("user")+"@example.com", newPassword)
+				if got, is := errors.AsType[*fault.Error](err); !is || got.Code != want {
+					s.Errorf("from %s: got %v, want %s", address, err, want)
+				}
+			}
+			for i := range 10 {
+				fail(fmt.Sprintf("2001:db8::%x", i), fault.InvalidCredentials)
+			}
+			fail("2001:db8::ffff:1", fault.RateLimited)
+			fail("2001:db8:0:1::1", fault.InvalidCredentials)
 		})
 	})
 	// Failures to change the password count for the address alone, which tells it from the client.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -58,7 +57,7 @@ func (r *Resolvers) limit(options HandlerOptions) func(ctx context.Context, oper
 // only the database knows whose a token is; who has none is told apart by address.
 func (r *rates) limit(ctx context.Context, operations int) error {
 	in := requestOf(ctx)
-	address := maphash.String(r.ofAddresses, network(in.client.IPAddress))
+	address := maphash.String(r.ofAddresses, in.client.Network())
 	caller := address
 	if token := in.current(); token != "" {
 		caller = maphash.String(r.ofTokens, token)
@@ -109,13 +108,4 @@ func (b buckets) reserve(key uint64, now time.Time, operations int) *rate.Reserv
 		b.byKey.Add(key, limiter)
 	}
 	return limiter.ReserveN(now, operations)
-}
-
-// network is what one client can have for itself: an IPv4 address, or a whole /64 of IPv6.
-func network(address string) string {
-	parsed, err := netip.ParseAddr(address)
-	if err != nil || parsed.Unmap().Is4() {
-		return address
-	}
-	return netip.PrefixFrom(parsed.WithZone(""), 64).Masked().String()
 }
