@@ -3,6 +3,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,8 +22,8 @@ import (
 )
 
 const (
-	// workers is how many jobs of one kind run at once in a process. Each kind has its own, so that a
-	// mail server that does not answer holds up mails alone.
+	// workers is how many jobs of one kind run at once in a process, unless its handler says another number.
+	// Each kind has its own, so that a mail server that does not answer holds up mails alone.
 	workers = 4
 	// lease is how long a claimed job stays with a process that is gone. One that lives prolongs it.
 	lease = 15 * time.Second
@@ -49,6 +50,8 @@ type Handler struct {
 	Do func(ctx context.Context, jobID string, payload []byte) error
 	// Failed, if set, is called when the job is given up.
 	Failed func(ctx context.Context, jobID string, payload []byte) error
+	// Workers, if set, is how many run at once in a process, for jobs that mostly wait.
+	Workers int
 }
 
 // Queue runs jobs of the kinds that it has handlers for. A process may have several, so that slow jobs
@@ -172,13 +175,17 @@ func (q *Queue) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	kinds := q.kinds()
-	busy, ended := map[string]int{}, make(chan string, workers*len(kinds))
+	all := 0
+	for _, kind := range kinds {
+		all += q.workers(kind)
+	}
+	busy, ended := map[string]int{}, make(chan string, all)
 	var running sync.WaitGroup
 	defer running.Wait()
 	// look starts what is due of some kinds, and returns those of which nothing is left.
 	look := func(kinds []string, overdue time.Duration) (done []string) {
 		for ctx.Err() == nil {
-			open, free := room(kinds, busy)
+			open, free := q.room(kinds, busy)
 			if len(open) == 0 {
 				return nil
 			}
@@ -236,12 +243,16 @@ func (q *Queue) claim(ctx context.Context, kinds []string, due time.Time, limit 
 	return q.db.ClaimJobs(ctx, kinds, due, lease, limit)
 }
 
+func (q *Queue) workers(kind string) int { return cmp.Or(q.handlers[kind].Workers, workers) }
+
 // room lists the kinds of which more jobs can run, and how many of any of them.
-func room(kinds []string, busy map[string]int) (open []string, free int) {
-	free = workers
+func (q *Queue) room(kinds []string, busy map[string]int) (open []string, free int) {
 	for _, kind := range kinds {
-		if left := workers - busy[kind]; left > 0 {
-			open, free = append(open, kind), min(free, left)
+		if left := q.workers(kind) - busy[kind]; left > 0 {
+			if len(open) == 0 || left < free {
+				free = left
+			}
+			open = append(open, kind)
 		}
 	}
 	return open, free

@@ -425,6 +425,24 @@ func TestDo(t *testing.T) {
 			})
 		})
 	}
+	t.Run("Workers", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			arrived, leave := make(chan string), make(chan struct{})
+			p.queue.Handle("work", job.Handler{Workers: 6, Do: func(_ context.Context, id string, _ []byte) error {
+				arrived <- id
+				<-leave
+				return nil
+			}})
+			for range 6 {
+				p.enqueue("work", nil)
+			}
+			p.run()
+			p.Cleanup(func() { close(leave) }) // before the queue is stopped
+			for range 6 {
+				receive(p.T, arrived, "six jobs at once")
+			}
+		})
+	})
 	t.Run("TooLong", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			p.queue.Limit(time.Millisecond)
