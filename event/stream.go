@@ -70,7 +70,7 @@ func (s *subscription[T]) end(err error) {
 	close(s.entries)
 }
 
-// revoke ends the stream of a caller who may see no more, neither of what was sent and not yet taken.
+// revoke ends the stream of a caller who may see no more, nor what was sent and is not yet taken.
 func (s *subscription[T]) revoke(err error) {
 	for {
 		select {
