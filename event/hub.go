@@ -126,7 +126,7 @@ func (h *Hub) add(ctx context.Context, s subscriber) {
 	h.subscribers[topic][s] = ctx
 }
 
-// end ends a stream in one of its two ways.
+// end takes a stream from those that are served, and ends it, by its end or revoke.
 func (h *Hub) end(s subscriber, how func(err error), err error) {
 	h.mu.Lock()
 	h.forget(s)

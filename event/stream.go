@@ -196,22 +196,28 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 		}
 		member := h.admit(ctx, f)
 		for _, e := range events {
-			for sent := false; member != nil && !sent && VisibleTo(member, e); {
-				select {
-				case f.entries <- e:
-					sent = true
-				case <-ticker.C:
-					member = h.admit(ctx, f)
-				case <-ctx.Done():
-					return
-				}
+			if member = h.resend(ctx, f, member, e, ticker.C); member == nil {
+				return
 			}
 			f.seq = e.Seq
 		}
-		if member == nil {
-			return
+	}
+}
+
+// resend sends an event of the log if it is visible to the follower, whose place it looks at again at each
+// tick until there is room, and returns that place: nil when the stream is over.
+func (h *Hub) resend(ctx context.Context, f *follower, place *db.Membership, e *db.Event, tick <-chan time.Time) *db.Membership {
+	for place != nil && VisibleTo(place, e) {
+		select {
+		case f.entries <- e:
+			return place
+		case <-tick:
+			place = h.admit(ctx, f)
+		case <-ctx.Done():
+			return nil
 		}
 	}
+	return place
 }
 
 // admit finds the place of a follower that is not yet with the hub, and ends it when there is none.

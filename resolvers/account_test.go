@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -634,16 +633,7 @@ func TestOldPassword(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-				var meanwhile atomic.Pointer[func()]
-				s := start(t, func(options ...db.Option) *db.DB {
-					return open(append(options, db.WithStatementHook(func(query string) {
-						if strings.Contains(query, `FROM "throttles"`) {
-							if do := meanwhile.Swap(nil); do != nil {
-								(*do)()
-							}
-						}
-					}))...)
-				}, &clock{})
+				s, meanwhile := interruptible(t, open, &clock{}, `FROM "throttles"`)
 				p := s.signUp("person")
 				token := p.requestsReset()
 				reset := func() { s.nobody().do(resetPassword, vars{"token": token, "new": newPassword}) }

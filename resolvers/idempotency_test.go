@@ -193,16 +193,7 @@ func TestIdempotencyKey(t *testing.T) {
 	// The client goes when its instance is billed, so that nothing is read of it any more.
 	t.Run("ClientGone", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			var leave atomic.Pointer[context.CancelFunc]
-			s := start(t, func(options ...db.Option) *db.DB {
-				return open(append(options, db.WithStatementHook(func(query string) {
-					if strings.HasPrefix(query, `INSERT INTO "jobs"`) && strings.Contains(query, "provision instance") {
-						if cancel := leave.Swap(nil); cancel != nil {
-							(*cancel)()
-						}
-					}
-				}))...)
-			}, &clock{frozen: time.Now()})
+			s, meanwhile := interruptible(t, open, &clock{frozen: time.Now()}, `INSERT INTO "jobs"`, "provision instance")
 			ada := s.signUp("ada")
 			home := ada.home()
 			ada.setCard(home, "pm_card_visa")
@@ -214,7 +205,8 @@ func TestIdempotencyKey(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
 			request.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}, "Authorization": {"Bearer " + ada.token}}
-			leave.Store(&cancel)
+			leave := func() { cancel() }
+			meanwhile.Store(&leave)
 			response := httptest.NewRecorder()
 			s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0).Handler(resolvers.HandlerOptions{}).ServeHTTP(response, request)
 			if !strings.Contains(response.Body.String(), `"errors"`) {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -160,16 +159,7 @@ func TestLogFile(t *testing.T) {
 	// The rest is not sent to one who has lost the right meanwhile, and what is cut off does not pass for whole.
 	t.Run("Demoted", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			var demote atomic.Pointer[func()]
-			s := start(t, func(options ...db.Option) *db.DB {
-				return open(append(options, db.WithStatementHook(func(query string) {
-					if strings.Contains(query, `FROM "events"`) {
-						if do := demote.Swap(nil); do != nil {
-							(*do)()
-						}
-					}
-				}))...)
-			}, &clock{})
+			s, demote := interruptible(t, open, &clock{}, `FROM "events"`)
 			owner := s.signUp("owner")
 			home := owner.home()
 			s.lengthen(home, 1_200)

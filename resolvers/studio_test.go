@@ -66,6 +66,24 @@ func on(t *testing.T, test func(s *studio)) {
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) { test(start(t, open, &clock{})) })
 }
 
+// interruptible starts a server that does what meanwhile holds, once, before a statement that has all of the texts.
+func interruptible(t *testing.T, open func(...db.Option) *db.DB, clock *clock, texts ...string) (s *studio, meanwhile *atomic.Pointer[func()]) {
+	t.Helper()
+	meanwhile = &atomic.Pointer[func()]{}
+	return start(t, func(options ...db.Option) *db.DB {
+		return open(append(options, db.WithStatementHook(func(query string) {
+			for _, text := range texts {
+				if !strings.Contains(query, text) {
+					return
+				}
+			}
+			if do := meanwhile.Swap(nil); do != nil {
+				(*do)()
+			}
+		}))...)
+	}, clock), meanwhile
+}
+
 // start starts a server; several on one database are as many processes.
 func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
 	t.Helper()
