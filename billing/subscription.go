@@ -32,7 +32,7 @@ type Item struct {
 
 // Bill makes Stripe bill for an instance what is ordered, by whatever is needed: a new subscription,
 // a change, an end, or nothing. What a change costs is billed at once, and what was paid and is not
-// used becomes credit. Then it stores what Stripe knows, in one transaction under the organization's
+// used becomes credit; a period that is not paid gives none. Then it stores what Stripe knows, in one transaction under the organization's
 // lock that begins with then. It must be called by a job in the organization's lane, and may be called
 // again. CARD_DECLINED and PAYMENT_METHOD_REQUIRED have changed nothing; after any other error it is
 // not known whether something was.
@@ -151,6 +151,9 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 		PaymentBehavior:   stripe.String("error_if_incomplete"),
 		ProrationBehavior: stripe.String("always_invoice"),
 	}
+	if unpaid(subscription) {
+		params.ProrationBehavior = stripe.String("none")
+	}
 	billed := map[string]*stripe.SubscriptionItem{}
 	for _, item := range subscription.Items.Data {
 		billed[item.Price.Product.ID] = item
@@ -190,13 +193,20 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 // cancel ends a subscription at once; the unused time becomes credit. One that is over already is
 // missing.
 func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription) error {
+	prorate := !unpaid(subscription)
 	_, err := b.stripe.V1Subscriptions.Cancel(ctx, subscription.ID, &stripe.SubscriptionCancelParams{
-		Prorate: stripe.Bool(true), InvoiceNow: stripe.Bool(true),
+		Prorate: &prorate, InvoiceNow: &prorate,
 	})
 	if failed(err).missing() {
 		return nil
 	}
 	return err
+}
+
+// unpaid reports whether the payment of a subscription's period has failed. Stripe would give back its
+// unused time all the same, see https://docs.stripe.com/billing/subscriptions/prorations.
+func unpaid(subscription *stripe.Subscription) bool {
+	return subscription.Status == stripe.SubscriptionStatusPastDue || subscription.Status == stripe.SubscriptionStatusUnpaid
 }
 
 func currency() *string { return stripe.String(strings.ToLower(Currency)) }
@@ -227,5 +237,8 @@ func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error
 		return err
 	}
 	_, err = b.refresh(ctx, organizationID, cause{}, nil)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil // it was deleted, by a job that could not say so
+	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stripe/stripe-go/v85"
 
+	"studio/billing"
 	"studio/db"
 	"studio/fault"
 )
@@ -51,6 +52,30 @@ func TestBill(t *testing.T) {
 			equal(s, "live", len(g.live()), 0)
 			g.agree()
 		})
+	})
+	// What was not paid gives no credit, and stays to be paid.
+	t.Run("Overdue", func(t *testing.T) {
+		for name, smaller := range map[string][]billing.Item{"End": nil, "Smaller": items(999, 0)} {
+			t.Run(name, func(t *testing.T) {
+				each(t, func(s *server) {
+					g, instance := s.overdue("Olive")
+					s.work()
+					if err := g.queue.Do(g.ctx, g.order(instance, smaller, smaller == nil)); err != nil {
+						t.Fatal(err)
+					}
+					equal(s, "jobs left", s.work(), 0)
+					equal(s, "credit", g.account().Credit, 0)
+					equal(s, "totals", g.totals(), []int64{1999, 1999})
+					g.setCard("pm_card_visa")
+					if err := g.pay(g.invoices()[1]); err != nil {
+						t.Fatal(err)
+					}
+					equal(s, "charged", g.charged(), []int64{1999, 1999})
+					equal(s, "overdue", g.account().Overdue, false)
+					g.agree()
+				})
+			})
+		}
 	})
 	t.Run("Free", func(t *testing.T) {
 		each(t, func(s *server) {
