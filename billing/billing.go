@@ -223,12 +223,12 @@ func (b *Billing) open(ctx context.Context, t *task) error {
 // customer is the account of an organization, which becomes a customer of Stripe's if it is none yet.
 // It must be called in the organization's lane.
 func (b *Billing) customer(ctx context.Context, organizationID string) (*db.BillingAccount, error) {
-	groups, err := b.db.OrganizationsByID(ctx, []string{organizationID})
+	organization, err := b.db.OrganizationByID(ctx, organizationID)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, noOrganization // it was deleted while the job waited, and must not get anything any more
+	}
 	if err != nil {
 		return nil, err
-	}
-	if groups[0] == nil {
-		return nil, noOrganization // it was deleted while the job waited, and must not get anything any more
 	}
 	account, err := b.db.BillingAccountOf(ctx, organizationID)
 	if err == nil || !errors.Is(err, db.ErrNotFound) {
@@ -236,7 +236,7 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 	}
 	// Not the job's ID: what a job could not finish, the next one finds made.
 	customer, err := b.stripe.V1Customers.Create(ctx, once("customer", organizationID, &stripe.CustomerCreateParams{
-		Name: &groups[0].Name, Metadata: map[string]string{"organization_id": organizationID},
+		Name: &organization.Name, Metadata: map[string]string{"organization_id": organizationID},
 	}))
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -141,10 +142,13 @@ func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID
 func (b *Billing) removeCard(ctx context.Context, t *task) error {
 	var account *db.BillingAccount
 	err := b.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := tx.LockOrganization(ctx, t.OrganizationID); err != nil {
+		_, err := tx.LockOrganization(ctx, t.OrganizationID)
+		if errors.Is(err, db.ErrNotFound) {
+			return noOrganization // it was deleted while the job waited
+		}
+		if err != nil {
 			return err
 		}
-		var err error
 		if account, err = removable(ctx, tx, t.OrganizationID); err != nil || account == nil {
 			return err
 		}

@@ -6,12 +6,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stripe/stripe-go/v85"
-
 	"studio/billing"
 	"studio/db"
 	"studio/fault"
-	"studio/job"
 	"studio/stripesandbox"
 )
 
@@ -95,29 +92,6 @@ func TestSetCard(t *testing.T) {
 			equal(s, "last4", g.account().CardLast4, "4242")
 			g.wantTold()
 		})
-	})
-}
-
-// TestSetCardOfDeleted has an organization deleted while the job waits for its turn.
-func TestSetCardOfDeleted(t *testing.T) {
-	each(t, func(s *server) {
-		g := s.carded("Olive")
-		customer := g.account().CustomerID
-		var jobID string
-		err := s.db.InTx(s.ctx, func(tx *db.DB) (err error) {
-			order := map[string]string{"OrganizationID": g.id, "ActorID": g.owner.ID, "PaymentMethodID": "pm_card_mastercard"}
-			jobID, err = s.queue.Enqueue(s.ctx, tx, "set card", order, job.InLane(g.id), job.Foreground())
-			return errors.Join(err, tx.DeleteOrganization(s.ctx, g.id))
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.refused(s.queue.Do(s.ctx, jobID), fault.NotFound, "organizationId")
-		equal(s, "jobs left", s.work(), 0)
-		cards := all(s, s.stripe.V1Customers.ListPaymentMethods(s.ctx, &stripe.CustomerListPaymentMethodsParams{Customer: &customer}).All(s.ctx))
-		if len(cards) != 1 || cards[0].Card.Last4 != "4242" {
-			t.Errorf("Stripe has %d cards", len(cards))
-		}
 	})
 }
 

@@ -202,6 +202,12 @@ func payable(invoice *db.Invoice) error {
 // payInvoice is the job of PayInvoice.
 func (b *Billing) payInvoice(ctx context.Context, t *task) error {
 	invoice, err := b.db.InvoiceByID(ctx, t.InvoiceID)
+	if err == nil {
+		_, err = b.db.OrganizationByID(ctx, t.OrganizationID)
+	}
+	if errors.Is(err, db.ErrNotFound) {
+		return fault.ErrNoInvoice.On("invoiceId") // the organization was deleted while the job waited
+	}
 	if err != nil {
 		return err
 	}

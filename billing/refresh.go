@@ -293,9 +293,12 @@ func cardName(account *db.BillingAccount) string {
 
 // refreshNow is the job that webhooks, the sweep and interrupted jobs leave.
 func (b *Billing) refreshNow(ctx context.Context, t *task) error {
-	groups, err := b.db.OrganizationsByID(ctx, []string{t.OrganizationID})
-	if err != nil || groups[0] == nil {
-		return err // a deleted organization stays as it was
+	_, err := b.db.OrganizationByID(ctx, t.OrganizationID)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil // a deleted organization stays as it was
+	}
+	if err != nil {
+		return err
 	}
 	switch {
 	case t.EventID != "":
@@ -340,19 +343,19 @@ func (b *Billing) mailFailure(ctx context.Context, jobID string, payload []byte)
 	if err != nil {
 		return err
 	}
-	groups, err := b.db.OrganizationsByID(ctx, []string{invoice.OrganizationID})
-	if err != nil {
-		return err
+	organization, err := b.db.OrganizationByID(ctx, invoice.OrganizationID)
+	var owner *db.Membership
+	if err == nil {
+		owner, err = b.db.MembershipByID(ctx, p.MembershipID)
 	}
-	owner, err := b.db.MembershipByID(ctx, p.MembershipID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil
 	}
-	if err != nil || groups[0] == nil || !owner.IsOwner || !invoice.Overdue() {
+	if err != nil || !owner.IsOwner || !invoice.Overdue() {
 		return err
 	}
 	message := mail.PaymentFailed(owner.Email, mail.PaymentFailedParams{
-		OrganizationName: groups[0].Name, Amount: written(invoice.AmountDue), Link: b.publicURL + "/",
+		OrganizationName: organization.Name, Amount: written(invoice.AmountDue), Link: b.publicURL + "/",
 	})
 	message.ID = jobID
 	return b.mails.Send(ctx, message)

@@ -104,6 +104,11 @@ func (d *DB) DeleteOrganization(ctx context.Context, id string) error {
 	return mustChange(d.bun.NewUpdate().Model((*Organization)(nil)).Set("deleted_at = ?", d.Now()).Where("id = ?", id).Exec(ctx))
 }
 
+// OrganizationByID finds an organization.
+func (d *DB) OrganizationByID(ctx context.Context, id string) (*Organization, error) {
+	return one[Organization](ctx, d.organizations().Where("o.id = ?", id))
+}
+
 // OrganizationsByID finds organizations, in the order of ids, nil where there is none.
 func (d *DB) OrganizationsByID(ctx context.Context, ids []string) ([]*Organization, error) {
 	organizations, err := many[Organization](ctx, d.organizations().Where("?", d.among("o.id", ids)))
