@@ -174,7 +174,9 @@ func removable(ctx context.Context, tx *db.DB, organizationID string) (*db.Billi
 	}
 	instances, err := tx.InstancesOf(ctx, organizationID)
 	for _, instance := range instances {
-		if instance.SubscriptionID != nil || instance.Amount() > 0 && instance.Status != db.InstanceDeleting {
+		// One that is being updated may cost something at Stripe already.
+		if instance.SubscriptionID != nil || instance.Status == db.InstanceUpdating ||
+			instance.Amount() > 0 && instance.Status != db.InstanceDeleting {
 			return nil, fault.New(fault.CardInUse,
 				"The instance %s is paid with this card. Delete the paid instances first, or set another card.", instance.Name)
 		}

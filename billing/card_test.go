@@ -139,6 +139,23 @@ func TestRemoveCard(t *testing.T) {
 			g.agree()
 		})
 	})
+	// What an update costs is not stored before Stripe has answered, which may take several attempts.
+	t.Run("Updating", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			free := g.instance("free", db.Month, 0, 0)
+			if err := g.bill(free, nil); err != nil {
+				t.Fatal(err)
+			}
+			free = g.again(free)
+			free.Status = db.InstanceUpdating
+			if err := s.db.UpdateInstance(s.ctx, free); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.bills.RemoveCard(s.ctx, g.owner, g.id)
+			s.refused(err, fault.CardInUse, "")
+		})
+	})
 	// While the card is being removed, nothing that costs money begins.
 	t.Run("Meanwhile", func(t *testing.T) {
 		each(t, func(s *server) {
