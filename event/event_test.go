@@ -3,6 +3,7 @@ package event_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,8 +57,12 @@ func (s *store) organization() string {
 
 // record writes an event and then ends its transaction with an error, if there is one.
 func (s *store) record(ctx context.Context, organizationID string, end error) error {
+	return s.recordOf(ctx, organizationID, organizationID, end)
+}
+
+func (s *store) recordOf(ctx context.Context, organizationID, subjectID string, end error) error {
 	return s.InTx(ctx, func(tx *db.DB) error {
-		err := event.Record(ctx, tx, organizationID, db.OrganizationUpdated, nil, organizationID, "Something happened.")
+		err := event.Record(ctx, tx, organizationID, db.OrganizationUpdated, nil, subjectID, "Something happened.")
 		if err != nil {
 			return err
 		}
@@ -207,39 +212,78 @@ func TestVisibleTo(t *testing.T) {
 	}
 }
 
-// TestReplayRevoked removes a user who takes nothing of what is sent again.
-func TestReplayRevoked(t *testing.T) {
-	on(t, func(s *store) {
-		organizationID := s.organization()
-		user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: s.Now()}
-		s.ok(s.InsertUser(s.Context(), user))
-		session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
-		s.ok(s.InsertSession(s.Context(), session))
-		member := &db.Membership{
-			ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID, Status: db.Accepted,
-		}
-		s.ok(s.InsertMembership(s.Context(), member))
-		for range 40 {
-			s.ok(s.record(s.Context(), organizationID, nil))
-		}
-		var beginning int64
-		stream, err := event.NewHub(s.DB).Follow(s.Context(), event.Caller{User: user, CredentialID: session.ID}, organizationID, &beginning, false)
-		s.ok(err)
-		if first, err := stream.Next(s.Context()); err != nil || first.Seq != 1 {
-			s.Fatalf("got %v, %v", first, err)
-		}
-		ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
-		defer cancel()
-		waitFor := func(waiting int) {
-			for stream.Waiting() != waiting && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
-			}
-		}
-		waitFor(event.Backlog)
-		s.ok(s.DeleteMembership(s.Context(), member.ID))
-		waitFor(0)
-		if next, err := stream.Next(ctx); !errors.Is(err, fault.ErrNoOrganization) {
-			s.Errorf("after the removal came %v, %v", next, err)
-		}
-	})
+// TestRevoked takes the place, or the ownership, of a user who has taken only the first of many events.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	remove := func(s *store, member *db.Membership) error { return s.DeleteMembership(s.Context(), member.ID) }
+	demote := func(s *store, member *db.Membership) error {
+		member.IsOwner = false
+		return s.UpdateMembership(s.Context(), member)
+	}
+	for name, test := range map[string]struct {
+		// events are how many only owners may see; five for everybody follow.
+		events int
+		revoke func(s *store, member *db.Membership) error
+		// left are the numbers of the events that still come, and end is how the stream then ends, if it does.
+		left []int64
+		end  error
+	}{
+		"RemovedInReplay": {40, remove, nil, fault.ErrNoOrganization},
+		"RemovedLive":     {8, remove, nil, fault.ErrNoOrganization},
+		"DemotedInReplay": {40, demote, []int64{41, 42, 43, 44, 45}, nil},
+		"DemotedLive":     {8, demote, []int64{9, 10, 11, 12, 13}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(s *store) {
+				organizationID := s.organization()
+				user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: s.Now()}
+				s.ok(s.InsertUser(s.Context(), user))
+				session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
+				s.ok(s.InsertSession(s.Context(), session))
+				member := &db.Membership{
+					ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID,
+					Status: db.Accepted, IsOwner: true,
+				}
+				s.ok(s.InsertMembership(s.Context(), member))
+				for range test.events {
+					s.ok(s.recordOf(s.Context(), organizationID, db.NewID(db.InvoicePrefix), nil))
+				}
+				for range 5 {
+					s.ok(s.record(s.Context(), organizationID, nil))
+				}
+				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+				defer cancel()
+				hub := event.NewHub(s.DB)
+				var running sync.WaitGroup
+				running.Go(func() { hub.Run(ctx) })
+				defer running.Wait()
+				defer cancel()
+				var beginning int64
+				stream, err := hub.Follow(ctx, event.Caller{User: user, CredentialID: session.ID}, organizationID, &beginning, false)
+				s.ok(err)
+				if first, err := stream.Next(ctx); err != nil || first.Seq != 1 {
+					s.Fatalf("got %v, %v", first, err)
+				}
+				waitFor := func(waiting int) {
+					for stream.Waiting() != waiting && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				waitFor(min(test.events+5-1, event.Backlog))
+				s.ok(test.revoke(s, member))
+				waitFor(len(test.left))
+				for _, want := range test.left {
+					if next, err := stream.Next(ctx); err != nil || next.Seq != want {
+						s.Errorf("got %+v, %v, want number %d", next, err, want)
+					}
+				}
+				if test.end == nil {
+					return
+				}
+				if next, err := stream.Next(ctx); !errors.Is(err, test.end) {
+					s.Errorf("at the end came %+v, %v, want %v", next, err, test.end)
+				}
+			})
+		})
+	}
 }

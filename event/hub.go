@@ -205,7 +205,10 @@ func (h *Hub) serve(ctx context.Context) {
 			member := access.member(s)
 			if err := s.errEnd(access.signedIn(s), member); err != nil {
 				h.end(s, s.revoke, err)
-			} else if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
+				continue
+			}
+			s.see(member)
+			if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
 				h.end(s, s.end, errBehind)
 			} else if !all {
 				time.AfterFunc(breath, func() { h.notice(s.organizationID) })

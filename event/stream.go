@@ -72,12 +72,18 @@ func (s *subscription[T]) end(err error) {
 
 // revoke ends the stream of a caller who may see no more, nor what was sent and is not yet taken.
 func (s *subscription[T]) revoke(err error) {
+	s.waiting()
+	s.end(err)
+}
+
+// waiting takes back what was sent and is not yet taken.
+func (s *subscription[T]) waiting() (entries []T) {
 	for {
 		select {
-		case <-s.entries:
+		case entry := <-s.entries:
+			entries = append(entries, entry)
 		default:
-			s.end(err)
-			return
+			return entries
 		}
 	}
 }
@@ -97,6 +103,8 @@ type follower struct {
 	subscription[*db.Event]
 	organizationID string
 	ownersOnly     bool
+	// owner tells whether what was sent last was for an owner.
+	owner bool
 	// seq is the number of the newest event that was sent or passed over.
 	seq int64
 	// fullSince is when there was no room for the next event; zero when there was.
@@ -122,6 +130,18 @@ func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
 		return fault.ErrNotOwner
 	}
 	return nil
+}
+
+// see takes back what is not for the caller any more. The goroutine that sends must call it before it sends.
+func (f *follower) see(member *db.Membership) {
+	if f.owner && !member.IsOwner {
+		for _, e := range f.waiting() {
+			if VisibleTo(member, e) {
+				f.entries <- e
+			}
+		}
+	}
+	f.owner = member.IsOwner
 }
 
 // inbox receives the invitations to a user's address.
@@ -232,6 +252,7 @@ func (h *Hub) admit(ctx context.Context, f *follower) *db.Membership {
 		f.revoke(err)
 		return nil
 	}
+	f.see(member)
 	return member
 }
 
