@@ -45,7 +45,16 @@ func (a *Accounts) CreateAPIToken(ctx context.Context, caller *Caller, name stri
 		CreatedAt: a.db.Now(),
 		ExpiresAt: expiresAt,
 	}
-	return token, created, a.db.InsertAPIToken(ctx, created)
+	err = a.db.InTx(ctx, func(tx *db.DB) error {
+		if err := stillPassword(ctx, tx, caller.User); err != nil {
+			return err
+		}
+		return tx.InsertAPIToken(ctx, created)
+	})
+	if errors.Is(err, errWrong) {
+		err = fault.ErrSignedOut // as the session has ended with the old password
+	}
+	return token, created, err
 }
 
 // RevokeAPIToken makes one of the caller's tokens worthless. NOT_FOUND.

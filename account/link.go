@@ -88,25 +88,30 @@ func (a *Accounts) VerifyEmail(ctx context.Context, token string) (*db.User, err
 	})
 }
 
-// takeLink uses a token up for a change of its user.
+// takeLink uses a token up, which proves its user's address, for a change of the user as they were before.
 func (a *Accounts) takeLink(
 	ctx context.Context, purpose db.LinkPurpose, token string, change func(tx *db.DB, user *db.User) error,
 ) (*db.User, error) {
-	var user *db.User
+	var changed *db.User
 	err := a.db.InTx(ctx, func(tx *db.DB) error {
 		link, err := tx.TakeLinkToken(ctx, purpose, db.HashToken(token))
 		if err != nil {
 			return orInvalidLink(err)
 		}
-		if err := tx.MarkEmailVerified(ctx, link.SubjectID); err != nil {
+		user, err := tx.LockUser(ctx, link.SubjectID)
+		if err != nil {
 			return err
 		}
-		if user, err = tx.UserByID(ctx, link.SubjectID); err != nil {
+		if err := change(tx, user); err != nil {
 			return err
 		}
-		return change(tx, user)
+		if err := tx.MarkEmailVerified(ctx, user.ID); err != nil {
+			return err
+		}
+		changed, err = tx.UserByID(ctx, user.ID)
+		return err
 	})
-	return user, err
+	return changed, err
 }
 
 func orInvalidLink(err error) error {

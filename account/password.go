@@ -137,7 +137,8 @@ func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, payload 
 }
 
 // ResetPassword sets a new password by the token from the mail, which proves the address, and ends
-// all sessions. INVALID_INPUT when the token does not work, or no longer.
+// all sessions. If nothing proved the address before, somebody else may have signed up with it, so API
+// tokens end too. INVALID_INPUT when the token does not work, or no longer.
 func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string) (*db.User, error) {
 	replacement, err := text.Password("newPassword", replacement)
 	if err != nil {
@@ -154,6 +155,11 @@ func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string)
 	return a.takeLink(ctx, db.PasswordResetLink, token, func(tx *db.DB, user *db.User) error {
 		if err := tx.ForgetHits(ctx, failuresOf(user.Email)); err != nil {
 			return err
+		}
+		if user.EmailVerifiedAt == nil {
+			if err := tx.DeleteAPITokens(ctx, user.ID); err != nil {
+				return err
+			}
 		}
 		return replacePassword(ctx, tx, user.ID, hash, "")
 	})

@@ -47,6 +47,12 @@ func (d *DB) APITokenOfUser(ctx context.Context, userID, id string) (*APIToken, 
 	return one[APIToken](ctx, d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id))
 }
 
+// DeleteAPITokens revokes all tokens of a user.
+func (d *DB) DeleteAPITokens(ctx context.Context, userID string) error {
+	_, err := d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Exec(ctx)
+	return mapError(err)
+}
+
 // apiTokens selects those that have not expired.
 func (d *DB) apiTokens() *bun.SelectQuery {
 	return d.bun.NewSelect().Model((*APIToken)(nil)).Where("expires_at IS NULL OR expires_at > ?", d.Now())

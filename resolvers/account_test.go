@@ -619,26 +619,34 @@ func TestChangePassword(t *testing.T) {
 	})
 }
 
-// TestOldPassword resets a password just when the old one has been read to compare it.
+// TestOldPassword resets a password just when the old one, or a session that it opened, has been read.
 func TestOldPassword(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		field string
-		use   func(p *person) *answer
+		before string
+		code   fault.Code
+		field  string
+		use    func(p *person) *answer
 	}{
-		"SignIn": {"", func(p *person) *answer { return p.nobody().send(signIn, vars{"email": p.email, "password": password}) }},
-		"ChangePassword": {"input.currentPassword", func(p *person) *answer {
+		"SignIn": {`FROM "throttles"`, fault.InvalidCredentials, "", func(p *person) *answer {
+			return p.nobody().send(signIn, vars{"email": p.email, "password": password})
+		}},
+		"ChangePassword": {`FROM "throttles"`, fault.InvalidCredentials, "input.currentPassword", func(p *person) *answer {
 			return p.send(changePassword, vars{"current": password, "new": "the thief's own"})
+		}},
+		"CreateAPIToken": {`UPDATE "sessions"`, fault.Unauthenticated, "", func(p *person) *answer {
+			return p.send(createAPIToken, vars{"name": "the thief's own"})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-				s, meanwhile := interruptible(t, open, &clock{}, `FROM "throttles"`)
+				s, meanwhile := interruptible(t, open, &clock{}, test.before)
 				p := s.signUp("person")
+				s.clock.advance(time.Hour) // so that the use of the session is noted
 				token := p.requestsReset()
 				reset := func() { s.nobody().do(resetPassword, vars{"token": token, "new": newPassword}) }
 				meanwhile.Store(&reset)
-				test.use(p).check(fault.InvalidCredentials, test.field)
+				test.use(p).check(test.code, test.field)
 				if meanwhile.Load() != nil {
 					t.Fatal("the password was not reset meanwhile")
 				}
@@ -676,6 +684,19 @@ func TestPasswordReset(t *testing.T) {
 			s.nobody().refused(fault.InvalidCredentials, "", signIn, vars{"email": first.email, "password": password})
 			in := s.nobody().do(signIn, vars{"email": first.email, "password": newPassword})
 			s.with(in.str("signIn.token")).do(whoAmI, nil).want("viewer.emailVerified", `true`)
+		})
+	})
+	// Who signed up with an address that is not theirs keeps no way in; a program of the true owner's goes on.
+	t.Run("APITokens", func(t *testing.T) {
+		on(t, func(s *studio) {
+			p := s.signUp("person")
+			program, _ := p.apiToken(nil)
+			s.nobody().do(resetPassword, vars{"token": p.requestsReset(), "new": newPassword})
+			program.isNobody()
+			p.token = s.nobody().do(signIn, vars{"email": p.email, "password": newPassword}).str("signIn.token")
+			program, _ = p.apiToken(nil)
+			s.nobody().do(resetPassword, vars{"token": program.requestsReset(), "new": password})
+			program.isSignedIn()
 		})
 	})
 	t.Run("UnknownAddress", func(t *testing.T) {
