@@ -23,7 +23,7 @@ import (
 
 // present is the one place where an error becomes a part of a response.
 func present(ctx context.Context, err error) *gqlerror.Error {
-	shown := &gqlerror.Error{}
+	shown := &gqlerror.Error{Err: err}
 	var found *gqlerror.Error
 	if errors.As(err, &found) {
 		shown.Path, shown.Locations = found.Path, found.Locations

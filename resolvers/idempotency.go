@@ -9,6 +9,7 @@ package resolvers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"studio/billing"
 	"studio/db"
 	"studio/fault"
 	"studio/transport"
@@ -138,7 +140,8 @@ func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *gr
 	if response != nil {
 		for _, err := range response.Errors {
 			if len(err.Path) == 1 { // a longer one is about the payload of a field that succeeded
-				refused[err.Path.String()] = err.Extensions["code"] != string(fault.Internal) // which may have come late
+				late := err.Extensions["code"] == string(fault.Internal) || errors.Is(err, billing.ErrSlow)
+				refused[err.Path.String()] = !late // or it may have had its effect, or have it yet
 			}
 		}
 	}

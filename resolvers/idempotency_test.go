@@ -217,6 +217,21 @@ func TestIdempotencyKey(t *testing.T) {
 			ada.do(`query($org: ID!) { organization(id: $org) { instanceCount } }`, vars{"org": home}).want("organization.instanceCount", `1`)
 		})
 	})
+	// The job is not found at the moment, as when another process does it, and its effect may be still to come.
+	t.Run("Slow", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s, meanwhile := interruptible(t, open, &clock{}, "attempts = attempts + 1", "run_at = ") // which claims one job
+			ada := s.signUp("ada")
+			take := func() { s.exec(`DELETE FROM jobs WHERE kind = 'set card'`) }
+			meanwhile.Store(&take)
+			input := vars{"org": ada.home(), "method": "pm_card_visa"}
+			first := ada.keyed("key", setCard, input)
+			first.check(fault.Unavailable, "")
+			if again := ada.keyed("key", setCard, input); again.body != first.body {
+				s.Errorf("first %s\nthen %s", first.body, again.body)
+			}
+		})
+	})
 	// Not every client that offers another protocol asks for a WebSocket.
 	t.Run("OtherUpgrade", func(t *testing.T) {
 		on(t, func(s *studio) {
