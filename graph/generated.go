@@ -568,7 +568,7 @@ type BillingResolver interface {
 	ID(ctx context.Context, obj *db.BillingAccount) (string, error)
 	Status(ctx context.Context, obj *db.BillingAccount) (BillingStatus, error)
 	Card(ctx context.Context, obj *db.BillingAccount) (*Card, error)
-	Invoices(ctx context.Context, obj *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus) (*InvoiceConnection, error)
+	Invoices(ctx context.Context, obj *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus) (*Connection[db.Invoice], error)
 	Coupons(ctx context.Context, obj *db.BillingAccount) ([]*db.Coupon, error)
 	Credit(ctx context.Context, obj *db.BillingAccount) (*billing.Money, error)
 	UpcomingInvoices(ctx context.Context, obj *db.BillingAccount) ([]*billing.Upcoming, error)
@@ -651,10 +651,10 @@ type MutationResolver interface {
 type OrganizationResolver interface {
 	ViewerMembership(ctx context.Context, obj *db.Organization) (*db.Membership, error)
 	InstanceCount(ctx context.Context, obj *db.Organization) (*int32, error)
-	Users(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string) (*OrganizationUserConnection, error)
-	Instances(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string) (*InstanceConnection, error)
+	Users(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string) (*Connection[db.Membership], error)
+	Instances(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string) (*Connection[db.Instance], error)
 	Billing(ctx context.Context, obj *db.Organization) (*db.BillingAccount, error)
-	Events(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string) (*EventConnection, error)
+	Events(ctx context.Context, obj *db.Organization, first *int32, after *string, last *int32, before *string) (*Connection[db.Event], error)
 	WebhookEndpoints(ctx context.Context, obj *db.Organization) ([]*db.WebhookEndpoint, error)
 	DeletionBlockers(ctx context.Context, obj *db.Organization) ([]*organization.Blocker, error)
 }
@@ -687,7 +687,7 @@ type ViewerResolver interface {
 	ID(ctx context.Context, obj *account.Caller) (string, error)
 
 	EmailVerified(ctx context.Context, obj *account.Caller) (bool, error)
-	Organizations(ctx context.Context, obj *account.Caller, first *int32, after *string, last *int32, before *string, search *string, orderBy *OrganizationOrder) (*OrganizationConnection, error)
+	Organizations(ctx context.Context, obj *account.Caller, first *int32, after *string, last *int32, before *string, search *string, orderBy *OrganizationOrder) (*Connection[db.Organization], error)
 	LandingOrganization(ctx context.Context, obj *account.Caller) (*db.Organization, error)
 	Invitations(ctx context.Context, obj *account.Caller) ([]*db.Membership, error)
 	Sessions(ctx context.Context, obj *account.Caller) ([]*db.Session, error)
@@ -6815,8 +6815,8 @@ func (ec *executionContext) _Billing_invoices(ctx context.Context, field graphql
 			return ec.Resolvers.Billing().Invoices(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["status"].(*db.InvoiceStatus))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *InvoiceConnection) graphql.Marshaler {
-			return ec.marshalNInvoiceConnection2ᚖstudioᚋgraphᚐInvoiceConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Invoice]) graphql.Marshaler {
+			return ec.marshalNInvoiceConnection2ᚖstudioᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8014,7 +8014,7 @@ func (ec *executionContext) fieldContext_Event_summary(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Event", field, false, false, "String")
 }
 
-func (ec *executionContext) _EventConnection_edges(ctx context.Context, field graphql.CollectedField, obj *EventConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventConnection_edges(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8026,8 +8026,8 @@ func (ec *executionContext) _EventConnection_edges(ctx context.Context, field gr
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*EventEdge) graphql.Marshaler {
-			return ec.marshalNEventEdge2ᚕᚖstudioᚋgraphᚐEventEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*Edge[db.Event]) graphql.Marshaler {
+			return ec.marshalNEventEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8046,7 +8046,7 @@ func (ec *executionContext) fieldContext_EventConnection_edges(_ context.Context
 	return fc, nil
 }
 
-func (ec *executionContext) _EventConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *EventConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8078,7 +8078,7 @@ func (ec *executionContext) fieldContext_EventConnection_nodes(_ context.Context
 	return fc, nil
 }
 
-func (ec *executionContext) _EventConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *EventConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8110,7 +8110,7 @@ func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _EventConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *EventConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8133,7 +8133,7 @@ func (ec *executionContext) fieldContext_EventConnection_totalCount(_ context.Co
 	return graphql.NewScalarFieldContext("EventConnection", field, false, false, "Int")
 }
 
-func (ec *executionContext) _EventEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *EventEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8156,7 +8156,7 @@ func (ec *executionContext) fieldContext_EventEdge_cursor(_ context.Context, fie
 	return graphql.NewScalarFieldContext("EventEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _EventEdge_node(ctx context.Context, field graphql.CollectedField, obj *EventEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _EventEdge_node(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Event]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8523,7 +8523,7 @@ func (ec *executionContext) fieldContext_Instance_storageResizableAt(_ context.C
 	return graphql.NewScalarFieldContext("Instance", field, true, true, "Time")
 }
 
-func (ec *executionContext) _InstanceConnection_edges(ctx context.Context, field graphql.CollectedField, obj *InstanceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceConnection_edges(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8535,8 +8535,8 @@ func (ec *executionContext) _InstanceConnection_edges(ctx context.Context, field
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*InstanceEdge) graphql.Marshaler {
-			return ec.marshalNInstanceEdge2ᚕᚖstudioᚋgraphᚐInstanceEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*Edge[db.Instance]) graphql.Marshaler {
+			return ec.marshalNInstanceEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8555,7 +8555,7 @@ func (ec *executionContext) fieldContext_InstanceConnection_edges(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _InstanceConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *InstanceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8587,7 +8587,7 @@ func (ec *executionContext) fieldContext_InstanceConnection_nodes(_ context.Cont
 	return fc, nil
 }
 
-func (ec *executionContext) _InstanceConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *InstanceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8619,7 +8619,7 @@ func (ec *executionContext) fieldContext_InstanceConnection_pageInfo(_ context.C
 	return fc, nil
 }
 
-func (ec *executionContext) _InstanceConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *InstanceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8642,7 +8642,7 @@ func (ec *executionContext) fieldContext_InstanceConnection_totalCount(_ context
 	return graphql.NewScalarFieldContext("InstanceConnection", field, false, false, "Int")
 }
 
-func (ec *executionContext) _InstanceEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *InstanceEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8665,7 +8665,7 @@ func (ec *executionContext) fieldContext_InstanceEdge_cursor(_ context.Context, 
 	return graphql.NewScalarFieldContext("InstanceEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _InstanceEdge_node(ctx context.Context, field graphql.CollectedField, obj *InstanceEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _InstanceEdge_node(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Instance]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9275,7 +9275,7 @@ func (ec *executionContext) fieldContext_Invoice_pdfUrl(_ context.Context, field
 	return graphql.NewScalarFieldContext("Invoice", field, false, false, "String")
 }
 
-func (ec *executionContext) _InvoiceConnection_edges(ctx context.Context, field graphql.CollectedField, obj *InvoiceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceConnection_edges(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9287,8 +9287,8 @@ func (ec *executionContext) _InvoiceConnection_edges(ctx context.Context, field 
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*InvoiceEdge) graphql.Marshaler {
-			return ec.marshalNInvoiceEdge2ᚕᚖstudioᚋgraphᚐInvoiceEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*Edge[db.Invoice]) graphql.Marshaler {
+			return ec.marshalNInvoiceEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -9307,7 +9307,7 @@ func (ec *executionContext) fieldContext_InvoiceConnection_edges(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _InvoiceConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *InvoiceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9339,7 +9339,7 @@ func (ec *executionContext) fieldContext_InvoiceConnection_nodes(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _InvoiceConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *InvoiceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9371,7 +9371,7 @@ func (ec *executionContext) fieldContext_InvoiceConnection_pageInfo(_ context.Co
 	return fc, nil
 }
 
-func (ec *executionContext) _InvoiceConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *InvoiceConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9394,7 +9394,7 @@ func (ec *executionContext) fieldContext_InvoiceConnection_totalCount(_ context.
 	return graphql.NewScalarFieldContext("InvoiceConnection", field, false, false, "Int")
 }
 
-func (ec *executionContext) _InvoiceEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *InvoiceEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9417,7 +9417,7 @@ func (ec *executionContext) fieldContext_InvoiceEdge_cursor(_ context.Context, f
 	return graphql.NewScalarFieldContext("InvoiceEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _InvoiceEdge_node(ctx context.Context, field graphql.CollectedField, obj *InvoiceEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _InvoiceEdge_node(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Invoice]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11495,7 +11495,7 @@ func (ec *executionContext) _Organization_users(ctx context.Context, field graph
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Owner == nil {
-					var zeroVal *OrganizationUserConnection
+					var zeroVal *Connection[db.Membership]
 					return zeroVal, errors.New("directive owner is not implemented")
 				}
 				return ec.Directives.Owner(ctx, obj, directive0)
@@ -11504,8 +11504,8 @@ func (ec *executionContext) _Organization_users(ctx context.Context, field graph
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *OrganizationUserConnection) graphql.Marshaler {
-			return ec.marshalOOrganizationUserConnection2ᚖstudioᚋgraphᚐOrganizationUserConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Membership]) graphql.Marshaler {
+			return ec.marshalOOrganizationUserConnection2ᚖstudioᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
 		false,
@@ -11552,7 +11552,7 @@ func (ec *executionContext) _Organization_instances(ctx context.Context, field g
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Member == nil {
-					var zeroVal *InstanceConnection
+					var zeroVal *Connection[db.Instance]
 					return zeroVal, errors.New("directive member is not implemented")
 				}
 				return ec.Directives.Member(ctx, obj, directive0)
@@ -11561,8 +11561,8 @@ func (ec *executionContext) _Organization_instances(ctx context.Context, field g
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *InstanceConnection) graphql.Marshaler {
-			return ec.marshalOInstanceConnection2ᚖstudioᚋgraphᚐInstanceConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Instance]) graphql.Marshaler {
+			return ec.marshalOInstanceConnection2ᚖstudioᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
 		false,
@@ -11654,7 +11654,7 @@ func (ec *executionContext) _Organization_events(ctx context.Context, field grap
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Owner == nil {
-					var zeroVal *EventConnection
+					var zeroVal *Connection[db.Event]
 					return zeroVal, errors.New("directive owner is not implemented")
 				}
 				return ec.Directives.Owner(ctx, obj, directive0)
@@ -11663,8 +11663,8 @@ func (ec *executionContext) _Organization_events(ctx context.Context, field grap
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *EventConnection) graphql.Marshaler {
-			return ec.marshalOEventConnection2ᚖstudioᚋgraphᚐEventConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Event]) graphql.Marshaler {
+			return ec.marshalOEventConnection2ᚖstudioᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
 		false,
@@ -11784,7 +11784,7 @@ func (ec *executionContext) fieldContext_Organization_deletionBlockers(_ context
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationConnection_edges(ctx context.Context, field graphql.CollectedField, obj *OrganizationConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationConnection_edges(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11796,8 +11796,8 @@ func (ec *executionContext) _OrganizationConnection_edges(ctx context.Context, f
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*OrganizationEdge) graphql.Marshaler {
-			return ec.marshalNOrganizationEdge2ᚕᚖstudioᚋgraphᚐOrganizationEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*Edge[db.Organization]) graphql.Marshaler {
+			return ec.marshalNOrganizationEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -11816,7 +11816,7 @@ func (ec *executionContext) fieldContext_OrganizationConnection_edges(_ context.
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *OrganizationConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11848,7 +11848,7 @@ func (ec *executionContext) fieldContext_OrganizationConnection_nodes(_ context.
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *OrganizationConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11880,7 +11880,7 @@ func (ec *executionContext) fieldContext_OrganizationConnection_pageInfo(_ conte
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *OrganizationConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11903,7 +11903,7 @@ func (ec *executionContext) fieldContext_OrganizationConnection_totalCount(_ con
 	return graphql.NewScalarFieldContext("OrganizationConnection", field, false, false, "Int")
 }
 
-func (ec *executionContext) _OrganizationEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *OrganizationEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -11926,7 +11926,7 @@ func (ec *executionContext) fieldContext_OrganizationEdge_cursor(_ context.Conte
 	return graphql.NewScalarFieldContext("OrganizationEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _OrganizationEdge_node(ctx context.Context, field graphql.CollectedField, obj *OrganizationEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationEdge_node(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Organization]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12238,7 +12238,7 @@ func (ec *executionContext) fieldContext_OrganizationUser_acceptedAt(_ context.C
 	return graphql.NewScalarFieldContext("OrganizationUser", field, false, false, "Time")
 }
 
-func (ec *executionContext) _OrganizationUserConnection_edges(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserConnection_edges(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12250,8 +12250,8 @@ func (ec *executionContext) _OrganizationUserConnection_edges(ctx context.Contex
 			return obj.Edges, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*OrganizationUserEdge) graphql.Marshaler {
-			return ec.marshalNOrganizationUserEdge2ᚕᚖstudioᚋgraphᚐOrganizationUserEdgeᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*Edge[db.Membership]) graphql.Marshaler {
+			return ec.marshalNOrganizationUserEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -12270,7 +12270,7 @@ func (ec *executionContext) fieldContext_OrganizationUserConnection_edges(_ cont
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationUserConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12302,7 +12302,7 @@ func (ec *executionContext) fieldContext_OrganizationUserConnection_nodes(_ cont
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationUserConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12334,7 +12334,7 @@ func (ec *executionContext) fieldContext_OrganizationUserConnection_pageInfo(_ c
 	return fc, nil
 }
 
-func (ec *executionContext) _OrganizationUserConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserConnection) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12357,7 +12357,7 @@ func (ec *executionContext) fieldContext_OrganizationUserConnection_totalCount(_
 	return graphql.NewScalarFieldContext("OrganizationUserConnection", field, false, false, "Int")
 }
 
-func (ec *executionContext) _OrganizationUserEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -12380,7 +12380,7 @@ func (ec *executionContext) fieldContext_OrganizationUserEdge_cursor(_ context.C
 	return graphql.NewScalarFieldContext("OrganizationUserEdge", field, false, false, "String")
 }
 
-func (ec *executionContext) _OrganizationUserEdge_node(ctx context.Context, field graphql.CollectedField, obj *OrganizationUserEdge) (ret graphql.Marshaler) {
+func (ec *executionContext) _OrganizationUserEdge_node(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Membership]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -14505,8 +14505,8 @@ func (ec *executionContext) _Viewer_organizations(ctx context.Context, field gra
 			return ec.Resolvers.Viewer().Organizations(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["search"].(*string), fc.Args["orderBy"].(*OrganizationOrder))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *OrganizationConnection) graphql.Marshaler {
-			return ec.marshalNOrganizationConnection2ᚖstudioᚋgraphᚐOrganizationConnection(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Organization]) graphql.Marshaler {
+			return ec.marshalNOrganizationConnection2ᚖstudioᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
 		true,
@@ -19203,7 +19203,7 @@ func (ec *executionContext) _Event(ctx context.Context, sel ast.SelectionSet, ob
 
 var eventConnectionImplementors = []string{"EventConnection"}
 
-func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.SelectionSet, obj *EventConnection) graphql.Marshaler {
+func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.SelectionSet, obj *Connection[db.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19251,7 +19251,7 @@ func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.Select
 
 var eventEdgeImplementors = []string{"EventEdge"}
 
-func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet, obj *EventEdge) graphql.Marshaler {
+func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet, obj *Edge[db.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19387,7 +19387,7 @@ func (ec *executionContext) _Instance(ctx context.Context, sel ast.SelectionSet,
 
 var instanceConnectionImplementors = []string{"InstanceConnection"}
 
-func (ec *executionContext) _InstanceConnection(ctx context.Context, sel ast.SelectionSet, obj *InstanceConnection) graphql.Marshaler {
+func (ec *executionContext) _InstanceConnection(ctx context.Context, sel ast.SelectionSet, obj *Connection[db.Instance]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, instanceConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19435,7 +19435,7 @@ func (ec *executionContext) _InstanceConnection(ctx context.Context, sel ast.Sel
 
 var instanceEdgeImplementors = []string{"InstanceEdge"}
 
-func (ec *executionContext) _InstanceEdge(ctx context.Context, sel ast.SelectionSet, obj *InstanceEdge) graphql.Marshaler {
+func (ec *executionContext) _InstanceEdge(ctx context.Context, sel ast.SelectionSet, obj *Edge[db.Instance]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, instanceEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19673,7 +19673,7 @@ func (ec *executionContext) _Invoice(ctx context.Context, sel ast.SelectionSet, 
 
 var invoiceConnectionImplementors = []string{"InvoiceConnection"}
 
-func (ec *executionContext) _InvoiceConnection(ctx context.Context, sel ast.SelectionSet, obj *InvoiceConnection) graphql.Marshaler {
+func (ec *executionContext) _InvoiceConnection(ctx context.Context, sel ast.SelectionSet, obj *Connection[db.Invoice]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invoiceConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -19721,7 +19721,7 @@ func (ec *executionContext) _InvoiceConnection(ctx context.Context, sel ast.Sele
 
 var invoiceEdgeImplementors = []string{"InvoiceEdge"}
 
-func (ec *executionContext) _InvoiceEdge(ctx context.Context, sel ast.SelectionSet, obj *InvoiceEdge) graphql.Marshaler {
+func (ec *executionContext) _InvoiceEdge(ctx context.Context, sel ast.SelectionSet, obj *Edge[db.Invoice]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invoiceEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -20264,7 +20264,7 @@ func (ec *executionContext) _Organization(ctx context.Context, sel ast.Selection
 
 var organizationConnectionImplementors = []string{"OrganizationConnection"}
 
-func (ec *executionContext) _OrganizationConnection(ctx context.Context, sel ast.SelectionSet, obj *OrganizationConnection) graphql.Marshaler {
+func (ec *executionContext) _OrganizationConnection(ctx context.Context, sel ast.SelectionSet, obj *Connection[db.Organization]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, organizationConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -20312,7 +20312,7 @@ func (ec *executionContext) _OrganizationConnection(ctx context.Context, sel ast
 
 var organizationEdgeImplementors = []string{"OrganizationEdge"}
 
-func (ec *executionContext) _OrganizationEdge(ctx context.Context, sel ast.SelectionSet, obj *OrganizationEdge) graphql.Marshaler {
+func (ec *executionContext) _OrganizationEdge(ctx context.Context, sel ast.SelectionSet, obj *Edge[db.Organization]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, organizationEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -20436,7 +20436,7 @@ func (ec *executionContext) _OrganizationUser(ctx context.Context, sel ast.Selec
 
 var organizationUserConnectionImplementors = []string{"OrganizationUserConnection"}
 
-func (ec *executionContext) _OrganizationUserConnection(ctx context.Context, sel ast.SelectionSet, obj *OrganizationUserConnection) graphql.Marshaler {
+func (ec *executionContext) _OrganizationUserConnection(ctx context.Context, sel ast.SelectionSet, obj *Connection[db.Membership]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, organizationUserConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -20484,7 +20484,7 @@ func (ec *executionContext) _OrganizationUserConnection(ctx context.Context, sel
 
 var organizationUserEdgeImplementors = []string{"OrganizationUserEdge"}
 
-func (ec *executionContext) _OrganizationUserEdge(ctx context.Context, sel ast.SelectionSet, obj *OrganizationUserEdge) graphql.Marshaler {
+func (ec *executionContext) _OrganizationUserEdge(ctx context.Context, sel ast.SelectionSet, obj *Edge[db.Membership]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, organizationUserEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -22657,11 +22657,11 @@ func (ec *executionContext) marshalNEvent2ᚖstudioᚋdbᚐEvent(ctx context.Con
 	return ec._Event(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNEventEdge2ᚕᚖstudioᚋgraphᚐEventEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*EventEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNEventEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Event]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNEventEdge2ᚖstudioᚋgraphᚐEventEdge(ctx, sel, v[i])
+		return ec.marshalNEventEdge2ᚖstudioᚋgraphᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -22673,7 +22673,7 @@ func (ec *executionContext) marshalNEventEdge2ᚕᚖstudioᚋgraphᚐEventEdge�
 	return ret
 }
 
-func (ec *executionContext) marshalNEventEdge2ᚖstudioᚋgraphᚐEventEdge(ctx context.Context, sel ast.SelectionSet, v *EventEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNEventEdge2ᚖstudioᚋgraphᚐEdge(ctx context.Context, sel ast.SelectionSet, v *Edge[db.Event]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "EventEdge!")
 		return graphql.Null
@@ -22763,11 +22763,11 @@ func (ec *executionContext) marshalNInstance2ᚖstudioᚋdbᚐInstance(ctx conte
 	return ec._Instance(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNInstanceEdge2ᚕᚖstudioᚋgraphᚐInstanceEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*InstanceEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNInstanceEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Instance]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNInstanceEdge2ᚖstudioᚋgraphᚐInstanceEdge(ctx, sel, v[i])
+		return ec.marshalNInstanceEdge2ᚖstudioᚋgraphᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -22779,7 +22779,7 @@ func (ec *executionContext) marshalNInstanceEdge2ᚕᚖstudioᚋgraphᚐInstance
 	return ret
 }
 
-func (ec *executionContext) marshalNInstanceEdge2ᚖstudioᚋgraphᚐInstanceEdge(ctx context.Context, sel ast.SelectionSet, v *InstanceEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNInstanceEdge2ᚖstudioᚋgraphᚐEdge(ctx context.Context, sel ast.SelectionSet, v *Edge[db.Instance]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "InstanceEdge!")
 		return graphql.Null
@@ -22882,7 +22882,7 @@ func (ec *executionContext) marshalNInvoice2ᚖstudioᚋdbᚐInvoice(ctx context
 	return ec._Invoice(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNInvoiceConnection2ᚖstudioᚋgraphᚐInvoiceConnection(ctx context.Context, sel ast.SelectionSet, v *InvoiceConnection) graphql.Marshaler {
+func (ec *executionContext) marshalNInvoiceConnection2ᚖstudioᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Invoice]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "InvoiceConnection!")
 		return graphql.Null
@@ -22890,11 +22890,11 @@ func (ec *executionContext) marshalNInvoiceConnection2ᚖstudioᚋgraphᚐInvoic
 	return ec._InvoiceConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNInvoiceEdge2ᚕᚖstudioᚋgraphᚐInvoiceEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*InvoiceEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNInvoiceEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Invoice]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNInvoiceEdge2ᚖstudioᚋgraphᚐInvoiceEdge(ctx, sel, v[i])
+		return ec.marshalNInvoiceEdge2ᚖstudioᚋgraphᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -22906,7 +22906,7 @@ func (ec *executionContext) marshalNInvoiceEdge2ᚕᚖstudioᚋgraphᚐInvoiceEd
 	return ret
 }
 
-func (ec *executionContext) marshalNInvoiceEdge2ᚖstudioᚋgraphᚐInvoiceEdge(ctx context.Context, sel ast.SelectionSet, v *InvoiceEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNInvoiceEdge2ᚖstudioᚋgraphᚐEdge(ctx context.Context, sel ast.SelectionSet, v *Edge[db.Invoice]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "InvoiceEdge!")
 		return graphql.Null
@@ -23018,7 +23018,7 @@ func (ec *executionContext) marshalNOrganization2ᚖstudioᚋdbᚐOrganization(c
 	return ec._Organization(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNOrganizationConnection2ᚖstudioᚋgraphᚐOrganizationConnection(ctx context.Context, sel ast.SelectionSet, v *OrganizationConnection) graphql.Marshaler {
+func (ec *executionContext) marshalNOrganizationConnection2ᚖstudioᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Organization]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "OrganizationConnection!")
 		return graphql.Null
@@ -23026,11 +23026,11 @@ func (ec *executionContext) marshalNOrganizationConnection2ᚖstudioᚋgraphᚐO
 	return ec._OrganizationConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNOrganizationEdge2ᚕᚖstudioᚋgraphᚐOrganizationEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*OrganizationEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNOrganizationEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Organization]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNOrganizationEdge2ᚖstudioᚋgraphᚐOrganizationEdge(ctx, sel, v[i])
+		return ec.marshalNOrganizationEdge2ᚖstudioᚋgraphᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -23042,7 +23042,7 @@ func (ec *executionContext) marshalNOrganizationEdge2ᚕᚖstudioᚋgraphᚐOrga
 	return ret
 }
 
-func (ec *executionContext) marshalNOrganizationEdge2ᚖstudioᚋgraphᚐOrganizationEdge(ctx context.Context, sel ast.SelectionSet, v *OrganizationEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNOrganizationEdge2ᚖstudioᚋgraphᚐEdge(ctx context.Context, sel ast.SelectionSet, v *Edge[db.Organization]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "OrganizationEdge!")
 		return graphql.Null
@@ -23084,11 +23084,11 @@ func (ec *executionContext) marshalNOrganizationUser2ᚖstudioᚋdbᚐMembership
 	return ec._OrganizationUser(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNOrganizationUserEdge2ᚕᚖstudioᚋgraphᚐOrganizationUserEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*OrganizationUserEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNOrganizationUserEdge2ᚕᚖstudioᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Membership]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNOrganizationUserEdge2ᚖstudioᚋgraphᚐOrganizationUserEdge(ctx, sel, v[i])
+		return ec.marshalNOrganizationUserEdge2ᚖstudioᚋgraphᚐEdge(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -23100,7 +23100,7 @@ func (ec *executionContext) marshalNOrganizationUserEdge2ᚕᚖstudioᚋgraphᚐ
 	return ret
 }
 
-func (ec *executionContext) marshalNOrganizationUserEdge2ᚖstudioᚋgraphᚐOrganizationUserEdge(ctx context.Context, sel ast.SelectionSet, v *OrganizationUserEdge) graphql.Marshaler {
+func (ec *executionContext) marshalNOrganizationUserEdge2ᚖstudioᚋgraphᚐEdge(ctx context.Context, sel ast.SelectionSet, v *Edge[db.Membership]) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "OrganizationUserEdge!")
 		return graphql.Null
@@ -23827,7 +23827,7 @@ func (ec *executionContext) marshalOEvent2ᚖstudioᚋdbᚐEvent(ctx context.Con
 	return ec._Event(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOEventConnection2ᚖstudioᚋgraphᚐEventConnection(ctx context.Context, sel ast.SelectionSet, v *EventConnection) graphql.Marshaler {
+func (ec *executionContext) marshalOEventConnection2ᚖstudioᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Event]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -23919,7 +23919,7 @@ func (ec *executionContext) marshalOInstance2ᚖstudioᚋdbᚐInstance(ctx conte
 	return ec._Instance(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOInstanceConnection2ᚖstudioᚋgraphᚐInstanceConnection(ctx context.Context, sel ast.SelectionSet, v *InstanceConnection) graphql.Marshaler {
+func (ec *executionContext) marshalOInstanceConnection2ᚖstudioᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Instance]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -24055,7 +24055,7 @@ func (ec *executionContext) unmarshalOOrganizationOrder2ᚖstudioᚋgraphᚐOrga
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOOrganizationUserConnection2ᚖstudioᚋgraphᚐOrganizationUserConnection(ctx context.Context, sel ast.SelectionSet, v *OrganizationUserConnection) graphql.Marshaler {
+func (ec *executionContext) marshalOOrganizationUserConnection2ᚖstudioᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Membership]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

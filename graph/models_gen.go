@@ -200,46 +200,6 @@ type DeleteWebhookEndpointPayload struct {
 	DeletedWebhookEndpointID string `json:"deletedWebhookEndpointId"`
 }
 
-// A page of an organization's log.
-type EventConnection struct {
-	// The events with their cursors.
-	Edges []*EventEdge `json:"edges"`
-	// The events alone.
-	Nodes []*db.Event `json:"nodes"`
-	// Where this page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many there are on all pages.
-	TotalCount int32 `json:"totalCount"`
-}
-
-// An event in a list.
-type EventEdge struct {
-	// The event's place in the list, for after and before.
-	Cursor string `json:"cursor"`
-	// The event.
-	Node *db.Event `json:"node"`
-}
-
-// A page of an organization's instances.
-type InstanceConnection struct {
-	// The instances with their cursors.
-	Edges []*InstanceEdge `json:"edges"`
-	// The instances alone.
-	Nodes []*db.Instance `json:"nodes"`
-	// Where this page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many there are on all pages.
-	TotalCount int32 `json:"totalCount"`
-}
-
-// An instance in a list.
-type InstanceEdge struct {
-	// The instance's place in the list, for after and before.
-	Cursor string `json:"cursor"`
-	// The instance.
-	Node *db.Instance `json:"node"`
-}
-
 // Whom to invite to what.
 type InviteUserInput struct {
 	// An organization that the caller owns.
@@ -252,26 +212,6 @@ type InviteUserInput struct {
 type InviteUserPayload struct {
 	// The pending place in the organization.
 	OrganizationUser *db.Membership `json:"organizationUser"`
-}
-
-// A page of an organization's invoices.
-type InvoiceConnection struct {
-	// The invoices with their cursors.
-	Edges []*InvoiceEdge `json:"edges"`
-	// The invoices alone.
-	Nodes []*db.Invoice `json:"nodes"`
-	// Where this page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many there are on all pages.
-	TotalCount int32 `json:"totalCount"`
-}
-
-// An invoice in a list.
-type InvoiceEdge struct {
-	// The invoice's place in the list, for after and before.
-	Cursor string `json:"cursor"`
-	// The invoice.
-	Node *db.Invoice `json:"node"`
 }
 
 // Which organization to leave, confirmed.
@@ -288,52 +228,12 @@ type LeaveOrganizationPayload struct {
 	LeftOrganizationID string `json:"leftOrganizationId"`
 }
 
-// A page of organizations.
-type OrganizationConnection struct {
-	// The organizations with their cursors.
-	Edges []*OrganizationEdge `json:"edges"`
-	// The organizations alone.
-	Nodes []*db.Organization `json:"nodes"`
-	// Where this page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many there are on all pages.
-	TotalCount int32 `json:"totalCount"`
-}
-
-// An organization in a list.
-type OrganizationEdge struct {
-	// The organization's place in the list, for after and before.
-	Cursor string `json:"cursor"`
-	// The organization.
-	Node *db.Organization `json:"node"`
-}
-
 // How to sort organizations.
 type OrganizationOrder struct {
 	// What to sort by.
 	Field OrganizationOrderField `json:"field"`
 	// Which way round.
 	Direction OrderDirection `json:"direction"`
-}
-
-// A page of an organization's users.
-type OrganizationUserConnection struct {
-	// The users with their cursors.
-	Edges []*OrganizationUserEdge `json:"edges"`
-	// The users alone.
-	Nodes []*db.Membership `json:"nodes"`
-	// Where this page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
-	// How many there are on all pages.
-	TotalCount int32 `json:"totalCount"`
-}
-
-// A user in a list.
-type OrganizationUserEdge struct {
-	// The user's place in the list, for after and before.
-	Cursor string `json:"cursor"`
-	// The user.
-	Node *db.Membership `json:"node"`
 }
 
 // Where a page lies in its list, as in Relay's cursor connections.

@@ -37,33 +37,17 @@ func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, er
 func (r billings) Invoices(
 	ctx context.Context, b *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus,
 ) (*graph.InvoiceConnection, error) {
-	cursors := db.InvoiceList.Cursors(b.OrganizationID)
-	page, err := pageArguments{first, last, after, before}.page(cursors)
-	if err != nil {
-		return nil, err
-	}
 	var only db.InvoiceStatus
 	if status != nil {
 		only = *status
 	}
-	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Invoice], error) {
+	return connect(ctx, pageArguments{first, last, after, before}, db.InvoiceList.Cursors(b.OrganizationID), (*db.Invoice).Key,
+		func(page db.Page) func() (*db.Rows[db.Invoice], error) {
 			return loadersOf(ctx).invoicePages.Load(ctx, of[invoiceQuery]{b.OrganizationID, invoiceQuery{only, page}})
 		},
 		func() func() (int, error) {
 			return loadersOf(ctx).invoiceCounts.Load(ctx, of[db.InvoiceStatus]{b.OrganizationID, only})
 		})
-	if err != nil {
-		return nil, err
-	}
-	cursor := func(v *db.Invoice) string { return cursors.Of(v.Key()) }
-	connection := &graph.InvoiceConnection{
-		Edges: []*graph.InvoiceEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
-	}
-	for _, node := range rows.Nodes {
-		connection.Edges = append(connection.Edges, &graph.InvoiceEdge{Cursor: cursor(node), Node: node})
-	}
-	return connection, nil
 }
 
 func (r billings) Coupons(ctx context.Context, b *db.BillingAccount) ([]*db.Coupon, error) {

@@ -15,25 +15,11 @@ import (
 func (r organizationFields) Events(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.EventConnection, error) {
-	page, err := pageArguments{first, last, after, before}.page(db.EventList.Cursors(o.ID))
-	if err != nil {
-		return nil, err
-	}
-	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Event], error) {
+	return connect(ctx, pageArguments{first, last, after, before}, db.EventList.Cursors(o.ID), (*db.Event).Key,
+		func(page db.Page) func() (*db.Rows[db.Event], error) {
 			return loadersOf(ctx).eventPages.Load(ctx, of[db.Page]{o.ID, page})
 		},
 		func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
-	if err != nil {
-		return nil, err
-	}
-	connection := &graph.EventConnection{
-		Edges: []*graph.EventEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, event.Cursor), TotalCount: total,
-	}
-	for _, node := range rows.Nodes {
-		connection.Edges = append(connection.Edges, &graph.EventEdge{Cursor: event.Cursor(node), Node: node})
-	}
-	return connection, nil
 }
 
 func (r events) Cursor(_ context.Context, e *db.Event) (string, error) {

@@ -33,27 +33,11 @@ func (r organizationFields) InstanceCount(ctx context.Context, o *db.Organizatio
 func (r organizationFields) Instances(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.InstanceConnection, error) {
-	cursors := db.InstanceList.Cursors(o.ID)
-	page, err := pageArguments{first, last, after, before}.page(cursors)
-	if err != nil {
-		return nil, err
-	}
-	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Instance], error) {
+	return connect(ctx, pageArguments{first, last, after, before}, db.InstanceList.Cursors(o.ID), (*db.Instance).Key,
+		func(page db.Page) func() (*db.Rows[db.Instance], error) {
 			return loadersOf(ctx).instancePages.Load(ctx, of[db.Page]{o.ID, page})
 		},
 		func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
-	if err != nil {
-		return nil, err
-	}
-	cursor := func(i *db.Instance) string { return cursors.Of(i.Key()) }
-	connection := &graph.InstanceConnection{
-		Edges: []*graph.InstanceEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
-	}
-	for _, node := range rows.Nodes {
-		connection.Edges = append(connection.Edges, &graph.InstanceEdge{Cursor: cursor(node), Node: node})
-	}
-	return connection, nil
 }
 
 func (r instances) Organization(ctx context.Context, i *db.Instance) (*db.Organization, error) {

@@ -26,36 +26,21 @@ func (r organizationFields) Users(
 	ctx context.Context, o *db.Organization,
 	first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string,
 ) (*graph.OrganizationUserConnection, error) {
-	cursors := db.UserList.Cursors(o.ID)
-	page, err := pageArguments{first, last, after, before}.page(cursors)
-	if err != nil {
-		return nil, err
-	}
 	var filter db.MembershipFilter
-	if filter.Search, err = searchTerm(search); err != nil {
-		return nil, err
-	}
 	if status != nil {
 		filter.Status = *status
 	}
-	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Membership], error) {
+	var err error
+	if filter.Search, err = searchTerm(search); err != nil {
+		return nil, err
+	}
+	return connect(ctx, pageArguments{first, last, after, before}, db.UserList.Cursors(o.ID), (*db.Membership).Key,
+		func(page db.Page) func() (*db.Rows[db.Membership], error) {
 			return loadersOf(ctx).userPages.Load(ctx, of[userQuery]{o.ID, userQuery{filter, page}})
 		},
 		func() func() (int, error) {
 			return loadersOf(ctx).userCounts.Load(ctx, of[db.MembershipFilter]{o.ID, filter})
 		})
-	if err != nil {
-		return nil, err
-	}
-	cursor := func(m *db.Membership) string { return cursors.Of(m.Key()) }
-	connection := &graph.OrganizationUserConnection{
-		Edges: []*graph.OrganizationUserEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
-	}
-	for _, node := range rows.Nodes {
-		connection.Edges = append(connection.Edges, &graph.OrganizationUserEdge{Cursor: cursor(node), Node: node})
-	}
-	return connection, nil
 }
 
 func (r organizationMembers) Organization(ctx context.Context, m *db.Membership) (*db.Organization, error) {

@@ -59,31 +59,19 @@ func (r viewers) Organizations(
 		order.ByAge = orderBy.Field == graph.OrganizationOrderFieldCreatedAt
 		order.Descending = orderBy.Direction == graph.OrderDirectionDesc
 	}
-	page, err := pageArguments{first, last, after, before}.page(order.Cursors())
-	if err != nil {
-		return nil, err
-	}
 	term, err := searchTerm(search)
 	if err != nil {
 		return nil, err
 	}
-	load := func() (*db.Rows[db.Organization], error) {
-		return r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
-	}
-	count := func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
-	rows, total, err := pageAndCount(ctx,
-		func() func() (*db.Rows[db.Organization], error) { return load }, func() func() (int, error) { return count })
-	if err != nil {
-		return nil, err
-	}
-	cursor := func(o *db.Organization) string { return order.Cursors().Of(order.Key(o)) }
-	connection := &graph.OrganizationConnection{
-		Edges: []*graph.OrganizationEdge{}, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows, cursor), TotalCount: total,
-	}
-	for _, node := range rows.Nodes {
-		connection.Edges = append(connection.Edges, &graph.OrganizationEdge{Cursor: cursor(node), Node: node})
-	}
-	return connection, nil
+	return connect(ctx, pageArguments{first, last, after, before}, order.Cursors(), order.Key,
+		func(page db.Page) func() (*db.Rows[db.Organization], error) {
+			return func() (*db.Rows[db.Organization], error) {
+				return r.DB.OrganizationsOfUser(ctx, viewer.User.ID, term, order, page)
+			}
+		},
+		func() func() (int, error) {
+			return func() (int, error) { return r.DB.CountOrganizationsOfUser(ctx, viewer.User.ID, term) }
+		})
 }
 
 func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller) (*db.Organization, error) {

@@ -1,6 +1,6 @@
 package resolvers
 
-// Pages: the arguments of connections, and what connections tell about themselves.
+// Pages: the arguments of connections, and connections made of what is read.
 
 import (
 	"context"
@@ -57,27 +57,32 @@ func parseCursor(field string, cursors db.Cursors, cursor *string) (db.Key, erro
 	return key, nil
 }
 
-// pageInfo tells where a page lies. That something lies beyond a given cursor is taken from the
-// cursor, which was that of an entry, rather than looked up.
-func pageInfo[T any](page db.Page, rows *db.Rows[T], cursor func(*T) string) *graph.PageInfo {
-	info := &graph.PageInfo{
-		HasPreviousPage: page.After != (db.Key{}),
-		HasNextPage:     rows.More,
+// connect makes a connection of a page and the count of its list, which loadPage and loadCount begin to read.
+func connect[T any](
+	ctx context.Context, arguments pageArguments, cursors db.Cursors, key func(*T) db.Key,
+	loadPage func(db.Page) func() (*db.Rows[T], error), loadCount func() func() (int, error),
+) (*graph.Connection[T], error) {
+	page, err := arguments.page(cursors)
+	if err != nil {
+		return nil, err
 	}
-	if page.Backward {
-		info.HasPreviousPage, info.HasNextPage = rows.More, page.Before != (db.Key{})
+	rows, total, err := pageAndCount(ctx, page, loadPage, loadCount)
+	if err != nil {
+		return nil, err
 	}
-	if len(rows.Nodes) > 0 {
-		start, end := cursor(rows.Nodes[0]), cursor(rows.Nodes[len(rows.Nodes)-1])
-		info.StartCursor, info.EndCursor = &start, &end
+	edges := make([]*graph.Edge[T], len(rows.Nodes))
+	for i, node := range rows.Nodes {
+		edges[i] = &graph.Edge[T]{Cursor: cursors.Of(key(node)), Node: node}
 	}
-	return info
+	return &graph.Connection[T]{
+		Edges: edges, Nodes: rows.Nodes, PageInfo: pageInfo(page, rows.More, edges), TotalCount: total,
+	}, nil
 }
 
 // pageAndCount reads a page and counts its list, each only when it is asked for. Both are begun before
 // either is waited for, so that loaders read them along with those of other lists.
 func pageAndCount[T any](
-	ctx context.Context, loadPage func() func() (*db.Rows[T], error), loadCount func() func() (int, error),
+	ctx context.Context, asked db.Page, loadPage func(db.Page) func() (*db.Rows[T], error), loadCount func() func() (int, error),
 ) (rows *db.Rows[T], total int32, err error) {
 	var page func() (*db.Rows[T], error)
 	var count func() (int, error)
@@ -85,7 +90,7 @@ func pageAndCount[T any](
 		switch field.Name {
 		case "nodes", "edges", "pageInfo":
 			if page == nil {
-				page = loadPage()
+				page = loadPage(asked)
 			}
 		case "totalCount":
 			if count == nil {
@@ -105,6 +110,19 @@ func pageAndCount[T any](
 		total = int32(counted)
 	}
 	return rows, total, err
+}
+
+// pageInfo tells where a page lies. That something lies beyond a given cursor is taken from the
+// cursor, which was that of an entry, rather than looked up.
+func pageInfo[T any](page db.Page, more bool, edges []*graph.Edge[T]) *graph.PageInfo {
+	info := &graph.PageInfo{HasPreviousPage: page.After != (db.Key{}), HasNextPage: more}
+	if page.Backward {
+		info.HasPreviousPage, info.HasNextPage = more, page.Before != (db.Key{})
+	}
+	if len(edges) > 0 {
+		info.StartCursor, info.EndCursor = &edges[0].Cursor, &edges[len(edges)-1].Cursor
+	}
+	return info
 }
 
 // searchTerm checks a search argument; "" when there is none.
