@@ -220,25 +220,3 @@ func (d *DB) memberships(filter MembershipFilter) *bun.SelectQuery {
 	}
 	return query
 }
-
-// countByOrganization counts the rows of a select for each organization, 0 where there is none.
-func (d *DB) countByOrganization(ctx context.Context, organizationIDs []string, query *bun.SelectQuery, alias string) ([]int, error) {
-	var rows []struct {
-		OrganizationID string `bun:"organization_id"`
-		Count          int    `bun:"count"`
-	}
-	err := query.ColumnExpr("?.organization_id, count(*) AS count", bun.Ident(alias)).
-		GroupExpr("?.organization_id", bun.Ident(alias)).Scan(ctx, &rows)
-	if err != nil {
-		return nil, mapError(err)
-	}
-	byID := make(map[string]int, len(rows))
-	for _, row := range rows {
-		byID[row.OrganizationID] = row.Count
-	}
-	counts := make([]int, len(organizationIDs))
-	for i, id := range organizationIDs {
-		counts[i] = byID[id]
-	}
-	return counts, nil
-}

@@ -43,10 +43,10 @@ func (r billings) Invoices(
 	}
 	return connect(ctx, pageArguments{first, last, after, before}, db.InvoiceList.Cursors(b.OrganizationID), (*db.Invoice).Key,
 		func(page db.Page) func() (*db.Rows[db.Invoice], error) {
-			return loadersOf(ctx).invoicePages.Load(ctx, of[invoiceQuery]{b.OrganizationID, invoiceQuery{only, page}})
+			return loadersOf(ctx).invoicePages.Load(ctx, organizationKey[invoiceQuery]{b.OrganizationID, invoiceQuery{only, page}})
 		},
 		func() func() (int, error) {
-			return loadersOf(ctx).invoiceCounts.Load(ctx, of[db.InvoiceStatus]{b.OrganizationID, only})
+			return loadersOf(ctx).invoiceCounts.Load(ctx, organizationKey[db.InvoiceStatus]{b.OrganizationID, only})
 		})
 }
 

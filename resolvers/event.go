@@ -17,7 +17,7 @@ func (r organizationFields) Events(
 ) (*graph.EventConnection, error) {
 	return connect(ctx, pageArguments{first, last, after, before}, db.EventList.Cursors(o.ID), (*db.Event).Key,
 		func(page db.Page) func() (*db.Rows[db.Event], error) {
-			return loadersOf(ctx).eventPages.Load(ctx, of[db.Page]{o.ID, page})
+			return loadersOf(ctx).eventPages.Load(ctx, organizationKey[db.Page]{o.ID, page})
 		},
 		func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
 }

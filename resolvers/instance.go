@@ -35,7 +35,7 @@ func (r organizationFields) Instances(
 ) (*graph.InstanceConnection, error) {
 	return connect(ctx, pageArguments{first, last, after, before}, db.InstanceList.Cursors(o.ID), (*db.Instance).Key,
 		func(page db.Page) func() (*db.Rows[db.Instance], error) {
-			return loadersOf(ctx).instancePages.Load(ctx, of[db.Page]{o.ID, page})
+			return loadersOf(ctx).instancePages.Load(ctx, organizationKey[db.Page]{o.ID, page})
 		},
 		func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
 }

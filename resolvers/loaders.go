@@ -31,17 +31,17 @@ type loaders struct {
 	organizations        *dataloader.Loader[string, *db.Organization]
 	memberships          *dataloader.Loader[string, *db.Membership]
 	viewerMemberships    *dataloader.Loader[string, *db.Membership]
-	userPages            *dataloader.Loader[of[userQuery], *db.Rows[db.Membership]]
-	userCounts           *dataloader.Loader[of[db.MembershipFilter], int]
-	eventPages           *dataloader.Loader[of[db.Page], *db.Rows[db.Event]]
+	userPages            *dataloader.Loader[organizationKey[userQuery], *db.Rows[db.Membership]]
+	userCounts           *dataloader.Loader[organizationKey[db.MembershipFilter], int]
+	eventPages           *dataloader.Loader[organizationKey[db.Page], *db.Rows[db.Event]]
 	eventCounts          *dataloader.Loader[string, int]
 	instances            *dataloader.Loader[string, *db.Instance]
-	instancePages        *dataloader.Loader[of[db.Page], *db.Rows[db.Instance]]
+	instancePages        *dataloader.Loader[organizationKey[db.Page], *db.Rows[db.Instance]]
 	instanceCounts       *dataloader.Loader[string, int]
 	billingAccounts      *dataloader.Loader[string, *db.BillingAccount]
 	invoices             *dataloader.Loader[string, *db.Invoice]
-	invoicePages         *dataloader.Loader[of[invoiceQuery], *db.Rows[db.Invoice]]
-	invoiceCounts        *dataloader.Loader[of[db.InvoiceStatus], int]
+	invoicePages         *dataloader.Loader[organizationKey[invoiceQuery], *db.Rows[db.Invoice]]
+	invoiceCounts        *dataloader.Loader[organizationKey[db.InvoiceStatus], int]
 	coupons              *dataloader.Loader[string, *db.Coupon]
 	couponLists          *dataloader.Loader[string, []*db.Coupon]
 	upcoming             *dataloader.Loader[string, []*billing.Upcoming]
@@ -51,8 +51,8 @@ type loaders struct {
 	webhookDeliveries    *dataloader.Loader[string, *db.Rows[db.WebhookDelivery]]
 }
 
-// of is what is asked about an organization. Those that are asked the same are read together.
-type of[Q comparable] struct {
+// organizationKey is what is asked about an organization. Those that are asked the same are read together.
+type organizationKey[Q comparable] struct {
 	organizationID string
 	query          Q
 }
@@ -129,8 +129,8 @@ func newLoader[K comparable, V any](wait time.Duration, read func(ctx context.Co
 // that ask the same are read together.
 func newGroupedLoader[Q comparable, V any](
 	wait time.Duration, read func(ctx context.Context, organizationIDs []string, query Q) ([]V, error),
-) *dataloader.Loader[of[Q], V] {
-	return newLoader(wait, func(ctx context.Context, keys []of[Q]) ([]V, error) {
+) *dataloader.Loader[organizationKey[Q], V] {
+	return newLoader(wait, func(ctx context.Context, keys []organizationKey[Q]) ([]V, error) {
 		ids, places := map[Q][]string{}, map[Q][]int{}
 		for i, key := range keys {
 			ids[key.query], places[key.query] = append(ids[key.query], key.organizationID), append(places[key.query], i)

@@ -36,10 +36,10 @@ func (r organizationFields) Users(
 	}
 	return connect(ctx, pageArguments{first, last, after, before}, db.UserList.Cursors(o.ID), (*db.Membership).Key,
 		func(page db.Page) func() (*db.Rows[db.Membership], error) {
-			return loadersOf(ctx).userPages.Load(ctx, of[userQuery]{o.ID, userQuery{filter, page}})
+			return loadersOf(ctx).userPages.Load(ctx, organizationKey[userQuery]{o.ID, userQuery{filter, page}})
 		},
 		func() func() (int, error) {
-			return loadersOf(ctx).userCounts.Load(ctx, of[db.MembershipFilter]{o.ID, filter})
+			return loadersOf(ctx).userCounts.Load(ctx, organizationKey[db.MembershipFilter]{o.ID, filter})
 		})
 }
 
