@@ -442,16 +442,21 @@ func TestTenantIsolation(t *testing.T) {
 					if !has(v.directives, "owner") {
 						continue
 					}
-					whats := map[string][]string{
-						"organizationId":     {"organization"},
-						"organizationUserId": {"place of the owner", "place of the member", "invitation"},
-						"instanceId":         {"instance"},
-						"invoiceId":          {"invoice"},
-					}
-					for _, what := range whats[v.path[strings.LastIndex(v.path, ".")+1:]] {
-						body := c.member.call(r, v.path, c.ids[what])
-						if gjson.Get(body, "errors.0.extensions.code").String() != string(fault.Forbidden) {
-							s.Errorf("%s with the %s answers a member %s", r.Name, what, body)
+					prefix := map[string]string{
+						"organizationId":     db.OrganizationPrefix,
+						"organizationUserId": db.MembershipPrefix,
+						"instanceId":         db.InstancePrefix,
+						"invoiceId":          db.InvoicePrefix,
+						"webhookEndpointId":  db.WebhookEndpointPrefix,
+					}[v.path[strings.LastIndex(v.path, ".")+1:]]
+					for what, id := range c.ids {
+						want := fault.NotFound // as all else is not what is asked for
+						if db.PrefixOf(id) == prefix {
+							want = fault.Forbidden
+						}
+						body := c.member.call(r, v.path, id)
+						if gjson.Get(body, "errors.0.extensions.code").String() != string(want) {
+							s.Errorf("%s with the %s at %s answers a member %s, want %s", r.Name, what, v.path, body, want)
 						}
 					}
 				}

@@ -66,35 +66,23 @@ func (r *Resolvers) organizationOf(ctx context.Context, id string) (organization
 	if path := graphql.GetPathContext(ctx); path != nil && path.Field != nil {
 		name = *path.Field
 	}
+	var prefix string
 	switch name {
 	case "organizationUserId":
-		organizationID, err = owning(ctx, db.MembershipPrefix, id, loadersOf(ctx).membership, func(m *db.Membership) string { return m.OrganizationID })
-		return organizationID, fault.ErrNoMembership, err
+		prefix, missing = db.MembershipPrefix, fault.ErrNoMembership
 	case "instanceId":
-		organizationID, err = owning(ctx, db.InstancePrefix, id, loadersOf(ctx).instance, func(i *db.Instance) string { return i.OrganizationID })
-		return organizationID, fault.ErrNoInstance, err
+		prefix, missing = db.InstancePrefix, fault.ErrNoInstance
 	case "invoiceId":
-		organizationID, err = owning(ctx, db.InvoicePrefix, id, loadersOf(ctx).invoice, func(v *db.Invoice) string { return v.OrganizationID })
-		return organizationID, fault.ErrNoInvoice, err
+		prefix, missing = db.InvoicePrefix, fault.ErrNoInvoice
 	case "webhookEndpointId":
-		organizationID, err = owning(ctx, db.WebhookEndpointPrefix, id, loadersOf(ctx).webhookEndpoint, func(e *db.WebhookEndpoint) string { return e.OrganizationID })
-		return organizationID, fault.ErrNoWebhookEndpoint, err
+		prefix, missing = db.WebhookEndpointPrefix, fault.ErrNoWebhookEndpoint
+	default:
+		return id, fault.ErrNoOrganization, nil
 	}
-	return id, fault.ErrNoOrganization, nil
-}
-
-// owning loads what an ID of a type names, and returns its organization's ID, "" when there is none.
-func owning[T any](
-	ctx context.Context, prefix, id string, load func(ctx context.Context, id string) (*T, error), organizationID func(*T) string,
-) (string, error) {
-	if db.PrefixOf(id) != prefix {
-		return "", nil
+	if db.PrefixOf(id) == prefix {
+		_, organizationID, err = loadersOf(ctx).belonging(ctx, id)
 	}
-	row, err := load(ctx, id)
-	if err != nil || row == nil {
-		return "", err
-	}
-	return organizationID(row), nil
+	return organizationID, missing, err
 }
 
 // permit refuses callers who are not accepted in an organization, or do not own it.
@@ -105,11 +93,11 @@ func (r *Resolvers) permit(ctx context.Context, organizationID string, ownersOnl
 	if db.PrefixOf(organizationID) != db.OrganizationPrefix {
 		return missing
 	}
-	own, err := loadersOf(ctx).viewerMembership(ctx, organizationID)
+	own, err := loadersOf(ctx).acceptedMembership(ctx, organizationID)
 	switch {
 	case err != nil:
 		return err
-	case own == nil || own.Status != db.Accepted:
+	case own == nil:
 		return missing
 	case ownersOnly && !own.IsOwner:
 		return fault.ErrNotOwner

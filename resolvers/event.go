@@ -39,20 +39,11 @@ func (r events) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, e
 	switch db.PrefixOf(e.SubjectID) {
 	case db.OrganizationPrefix:
 		return found(loadersOf(ctx).organization(ctx, e.SubjectID))
-	case db.MembershipPrefix:
-		return found(loadersOf(ctx).membership(ctx, e.SubjectID))
-	case db.InstancePrefix:
-		return found(loadersOf(ctx).instance(ctx, e.SubjectID))
-	case db.InvoicePrefix:
-		return found(loadersOf(ctx).invoice(ctx, e.SubjectID))
-	case db.CouponPrefix:
-		return found(loadersOf(ctx).coupon(ctx, e.SubjectID))
-	case db.WebhookEndpointPrefix:
-		return found(loadersOf(ctx).webhookEndpoint(ctx, e.SubjectID))
 	case db.BillingPrefix:
 		return found(loadersOf(ctx).organization(ctx, db.OrganizationIDOf(e.SubjectID)))
 	}
-	return nil, nil
+	subject, _, err := loadersOf(ctx).belonging(ctx, e.SubjectID)
+	return subject, err
 }
 
 func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID string) (<-chan *db.Membership, error) {

@@ -166,6 +166,15 @@ func (l *loaders) viewerMembership(ctx context.Context, organizationID string) (
 	return l.viewerMemberships.Load(ctx, organizationID)()
 }
 
+// acceptedMembership is viewerMembership, nil also while it is an invitation.
+func (l *loaders) acceptedMembership(ctx context.Context, organizationID string) (*db.Membership, error) {
+	own, err := l.viewerMembership(ctx, organizationID)
+	if err != nil || own == nil || own.Status != db.Accepted {
+		return nil, err
+	}
+	return own, nil
+}
+
 func (l *loaders) instance(ctx context.Context, id string) (*db.Instance, error) {
 	return l.instances.Load(ctx, id)()
 }
@@ -179,20 +188,36 @@ func (l *loaders) billing(ctx context.Context, organizationID string) (*db.Billi
 	return account, err
 }
 
-func (l *loaders) invoice(ctx context.Context, id string) (*db.Invoice, error) {
-	return l.invoices.Load(ctx, id)()
-}
-
-func (l *loaders) coupon(ctx context.Context, id string) (*db.Coupon, error) {
-	return l.coupons.Load(ctx, id)()
-}
-
 func (l *loaders) event(ctx context.Context, id string) (*db.Event, error) {
 	return l.events.Load(ctx, id)()
 }
 
-func (l *loaders) webhookEndpoint(ctx context.Context, id string) (*db.WebhookEndpoint, error) {
-	return l.webhookEndpoints.Load(ctx, id)()
+// belonging loads what an ID names, and whose it is; nil when there is none, or it belongs to no organization.
+func (l *loaders) belonging(ctx context.Context, id string) (row any, organizationID string, err error) {
+	switch db.PrefixOf(id) {
+	case db.MembershipPrefix:
+		return withOrganization(l.memberships.Load(ctx, id), func(m *db.Membership) string { return m.OrganizationID })
+	case db.InstancePrefix:
+		return withOrganization(l.instances.Load(ctx, id), func(i *db.Instance) string { return i.OrganizationID })
+	case db.BillingPrefix:
+		account, err := l.billing(ctx, db.OrganizationIDOf(id))
+		return account, db.OrganizationIDOf(id), err
+	case db.InvoicePrefix:
+		return withOrganization(l.invoices.Load(ctx, id), func(v *db.Invoice) string { return v.OrganizationID })
+	case db.CouponPrefix:
+		return withOrganization(l.coupons.Load(ctx, id), func(k *db.Coupon) string { return k.OrganizationID })
+	case db.WebhookEndpointPrefix:
+		return withOrganization(l.webhookEndpoints.Load(ctx, id), func(e *db.WebhookEndpoint) string { return e.OrganizationID })
+	}
+	return nil, "", nil
+}
+
+func withOrganization[T any](load dataloader.Thunk[*T], organizationID func(*T) string) (row any, id string, err error) {
+	loaded, err := load()
+	if err != nil || loaded == nil {
+		return nil, "", err
+	}
+	return loaded, organizationID(loaded), nil
 }
 
 type scopeKey struct{}

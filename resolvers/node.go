@@ -36,13 +36,9 @@ func (r queries) Node(ctx context.Context, id string) (graph.Node, error) {
 	case db.EventPrefix:
 		return found(r.visibleEvent(ctx, id))
 	case db.InstancePrefix:
-		return found(visibleTo(ctx, false, id, loadersOf(ctx).instance, func(i *db.Instance) string { return i.OrganizationID }))
-	case db.BillingPrefix:
-		return found(visibleTo(ctx, true, db.OrganizationIDOf(id), loadersOf(ctx).billing, func(b *db.BillingAccount) string { return b.OrganizationID }))
-	case db.InvoicePrefix:
-		return found(visibleTo(ctx, true, id, loadersOf(ctx).invoice, func(v *db.Invoice) string { return v.OrganizationID }))
-	case db.CouponPrefix:
-		return found(visibleTo(ctx, true, id, loadersOf(ctx).coupon, func(k *db.Coupon) string { return k.OrganizationID }))
+		return visibleTo(ctx, false, id)
+	case db.BillingPrefix, db.InvoicePrefix, db.CouponPrefix:
+		return visibleTo(ctx, true, id)
 	}
 	return nil, nil
 }
@@ -73,16 +69,14 @@ func found[T any](row *T, err error) (any, error) {
 	return row, nil
 }
 
-// visibleTo loads what an ID names; nil unless the caller is accepted in its organization, or owns it.
-func visibleTo[T any](
-	ctx context.Context, owners bool, id string, load func(ctx context.Context, id string) (*T, error), organizationID func(*T) string,
-) (*T, error) {
-	row, err := load(ctx, id)
+// visibleTo loads what belongs to an organization; nil unless the caller is accepted there, or owns it.
+func visibleTo(ctx context.Context, ownersOnly bool, id string) (any, error) {
+	row, organizationID, err := loadersOf(ctx).belonging(ctx, id)
 	if err != nil || row == nil {
 		return nil, err
 	}
-	own, err := loadersOf(ctx).viewerMembership(ctx, organizationID(row))
-	if err != nil || own == nil || own.Status != db.Accepted || owners && !own.IsOwner {
+	own, err := loadersOf(ctx).acceptedMembership(ctx, organizationID)
+	if err != nil || own == nil || ownersOnly && !own.IsOwner {
 		return nil, err
 	}
 	return row, nil
@@ -107,8 +101,8 @@ func (r *Resolvers) visibleEvent(ctx context.Context, id string) (*db.Event, err
 	if err != nil {
 		return nil, err
 	}
-	own, err := loadersOf(ctx).viewerMembership(ctx, found.OrganizationID)
-	if err != nil || own == nil || own.Status != db.Accepted || !event.VisibleTo(own, found) {
+	own, err := loadersOf(ctx).acceptedMembership(ctx, found.OrganizationID)
+	if err != nil || own == nil || !event.VisibleTo(own, found) {
 		return nil, err
 	}
 	return found, nil
