@@ -22,7 +22,7 @@ func (r *Resolvers) directives() graph.DirectiveRoot {
 }
 
 func authenticated(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
-	if _, err := mustCaller(ctx); err != nil {
+	if _, err := requireCaller(ctx); err != nil {
 		return nil, err
 	}
 	return next(ctx)
@@ -59,7 +59,7 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 // whoever may not know of it. The name of the value tells what must be there, and so what is missing
 // when it is anything else.
 func (r *Resolvers) organizationOf(ctx context.Context, id string) (organizationID string, missing *fault.Error, err error) {
-	if _, err := mustCaller(ctx); err != nil {
+	if _, err := requireCaller(ctx); err != nil {
 		return "", nil, err
 	}
 	var name string
@@ -87,7 +87,7 @@ func (r *Resolvers) organizationOf(ctx context.Context, id string) (organization
 
 // permit refuses callers who are not accepted in an organization, or do not own it.
 func (r *Resolvers) permit(ctx context.Context, organizationID string, ownersOnly bool, missing error) error {
-	if _, err := mustCaller(ctx); err != nil {
+	if _, err := requireCaller(ctx); err != nil {
 		return err
 	}
 	if db.PrefixOf(organizationID) != db.OrganizationPrefix {

@@ -73,7 +73,7 @@ func newLoaders(d *db.DB, bills *billing.Billing, wait time.Duration) *loaders {
 		organizations: newLoader(wait, d.OrganizationsByID),
 		memberships:   newLoader(wait, d.MembershipsByID),
 		viewerMemberships: newLoader(wait, func(ctx context.Context, organizationIDs []string) ([]*db.Membership, error) {
-			caller, err := mustCaller(ctx)
+			caller, err := requireCaller(ctx)
 			if err != nil {
 				return nil, err
 			}

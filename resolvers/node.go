@@ -18,7 +18,7 @@ import (
 const maxNodes = 100
 
 func (r queries) Node(ctx context.Context, id string) (graph.Node, error) {
-	caller, err := mustCaller(ctx)
+	caller, err := requireCaller(ctx)
 	if err != nil {
 		return nil, err
 	}

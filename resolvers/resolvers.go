@@ -112,8 +112,8 @@ func optional[T any](ctx context.Context, load func(ctx context.Context, id stri
 	return load(ctx, *id)
 }
 
-// mustCaller is for fields behind @authenticated, @member or @owner.
-func mustCaller(ctx context.Context) (*account.Caller, error) {
+// requireCaller is for fields behind @authenticated, @member or @owner.
+func requireCaller(ctx context.Context) (*account.Caller, error) {
 	if caller := callerOf(ctx); caller != nil {
 		return caller, nil
 	}
