@@ -39,7 +39,8 @@ const (
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
 	// one is busy or gone do others take it.
 	grace = 2 * time.Second
-	// maxAttempts, with the backoff below, gives up after about a day.
+	// maxAttempts, with the backoff below, gives up after about a day. Attempts after
+	// these, when giving up has failed, are nothing but giving up: what was undone must not be done again.
 	maxAttempts = 18
 )
 
@@ -48,7 +49,8 @@ type Handler struct {
 	// Do returns nil when the job is done, and a fault when it is over because it was refused; any
 	// other error means that it is to be tried again.
 	Do func(ctx context.Context, jobID string, payload []byte) error
-	// Failed, if set, is called when the job is given up.
+	// Failed, if set, undoes what a job that is to be given up has left. It is called again, as Do is,
+	// until it returns nil: only then the job is given up.
 	Failed func(ctx context.Context, jobID string, payload []byte) error
 	// Workers, if set, is how many run at once in a process, for jobs that mostly wait.
 	Workers int
@@ -258,6 +260,9 @@ func (q *Queue) room(kinds []string, busy map[string]int) (open []string, free i
 	return open, free
 }
 
+// errSpent is what comes of a job of which no attempt is left, so that it is only to be given up.
+var errSpent = errors.New("all attempts at the job failed")
+
 // do runs a job to its end, also when the server stops meanwhile, and returns what came of it. When
 // the lease was lost on the way and somebody else has taken the job up, that is what they know.
 func (q *Queue) do(ctx context.Context, row *db.Job) error {
@@ -265,9 +270,12 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	defer cancel()
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
 	handler := q.handlers[row.Kind]
-	stop := q.keepLease(working, row)
-	err := guarded(func() error { return handler.Do(working, row.ID, []byte(row.Payload)) })
-	stop()
+	err := errSpent
+	if row.Attempts <= maxAttempts {
+		stop := q.keepLease(working, row)
+		err = guarded(func() error { return handler.Do(working, row.ID, []byte(row.Payload)) })
+		stop()
+	}
 	// What came of it is stored also when the time was over.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lease)
 	defer cancel()
@@ -288,17 +296,18 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 		return err
 	}
 	log.Warn().Err(err).Msg("a job failed")
-	text := err.Error()
-	row.LastError = &text
+	if !errors.Is(err, errSpent) {
+		text := err.Error()
+		row.LastError = &text
+	}
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
 	row.LeasedUntil = nil
 	if errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
-		now := q.db.Now()
-		row.FailedAt = &now
-		if handler.Failed != nil {
-			if err := guarded(func() error { return handler.Failed(ctx, row.ID, []byte(row.Payload)) }); err != nil {
-				log.Error().Err(err).Msg("cannot note that a job is given up")
-			}
+		if failedErr := q.failed(ctx, row); failedErr != nil {
+			log.Error().Err(failedErr).Msg("a job cannot be given up; that is tried again")
+		} else {
+			now := q.db.Now()
+			row.FailedAt = &now
 		}
 	}
 	switch updateErr := q.db.UpdateJob(ctx, row); {
@@ -308,6 +317,15 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 		log.Error().Err(updateErr).Msg("cannot store how a job failed; it runs again after its lease")
 	}
 	return err
+}
+
+// failed undoes what a job has left that is to be given up.
+func (q *Queue) failed(ctx context.Context, row *db.Job) error {
+	handler := q.handlers[row.Kind]
+	if handler.Failed == nil {
+		return nil
+	}
+	return guarded(func() error { return handler.Failed(ctx, row.ID, []byte(row.Payload)) })
 }
 
 // keepLease prolongs a job's lease until it is stopped.

@@ -237,12 +237,52 @@ func TestQueue(t *testing.T) {
 		})
 	})
 	t.Run("GivenUpAfterADay", func(t *testing.T) { on(t, testBackoff) })
+	// A job that could not be undone comes again until it is, and is not done any more.
+	for name, test := range map[string]struct {
+		err         error
+		given, done int
+	}{
+		"NotUndone":          {errOnPurpose, 18, 18},
+		"NotUndonePermanent": {errPermanent, 1, 3}, // of which only the error tells
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(p *process, _ opener) {
+				done, failed := 0, 0
+				p.queue.Handle("work", job.Handler{
+					Do: func(context.Context, string, []byte) error { done++; return test.err },
+					Failed: func(context.Context, string, []byte) error {
+						failed++
+						switch failed {
+						case 1:
+							return db.ErrConflict
+						case 2:
+							panic(errOnPurpose)
+						}
+						return nil
+					},
+				})
+				p.enqueue("work", nil)
+				for range test.given - 1 {
+					p.turn()
+					p.advance(5 * time.Hour)
+				}
+				for _, givenUp := range []bool{false, false, true, true} {
+					p.turn()
+					p.wantJobs(stored{test.given + min(failed, 3) - 1, test.err.Error(), givenUp})
+					p.advance(5 * time.Hour)
+				}
+				if done != test.done || failed != 3 {
+					p.Errorf("done %d times, undone %d times", done, failed)
+				}
+			})
+		})
+	}
 	t.Run("Permanent", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			failed := 0
 			p.queue.Handle("work", job.Handler{
 				Do:     func(context.Context, string, []byte) error { return fmt.Errorf("wrapped: %w", errPermanent) },
-				Failed: func(context.Context, string, []byte) error { failed++; return errOnPurpose },
+				Failed: func(context.Context, string, []byte) error { failed++; return nil },
 			})
 			p.enqueue("work", nil)
 			for range 2 {
@@ -258,22 +298,12 @@ func TestQueue(t *testing.T) {
 	// A panic of one job must end neither the process nor those that try the job after it.
 	t.Run("Panic", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
-			p.queue.Handle("work", job.Handler{
-				Do:     func(context.Context, string, []byte) error { panic(errOnPurpose) },
-				Failed: func(context.Context, string, []byte) error { panic(errOnPurpose) },
-			})
+			p.queue.Handle("work", do(func(context.Context, string) error { panic(errOnPurpose) }))
 			p.enqueue("work", nil)
 			p.turn()
 			jobs := p.jobs()
 			if len(jobs) != 1 || jobs[0].attempts != 1 || jobs[0].failed || !strings.HasPrefix(jobs[0].lastError, "panic: on purpose") {
 				p.Fatalf("the jobs left are %+v", jobs)
-			}
-			for range 20 {
-				p.advance(5 * time.Hour)
-				p.turn()
-			}
-			if jobs := p.jobs(); len(jobs) != 1 || !jobs[0].failed {
-				p.Errorf("the jobs left are %+v", jobs)
 			}
 		})
 	})
