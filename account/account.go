@@ -49,8 +49,8 @@ func New(
 	}
 	// Compared with when there is no account, so that it takes as long.
 	a.nobodysHash = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(db.NewToken(), a.hashing) })
-	jobs.Handle(verificationJob, job.Handler{Do: a.mailVerification})
-	jobs.Handle(passwordResetJob, job.Handler{Do: a.mailPasswordReset})
+	job.Handle(jobs, verificationJob, job.Handler[verificationPayload]{Do: a.mailVerification})
+	job.Handle(jobs, passwordResetJob, job.Handler[passwordResetPayload]{Do: a.mailPasswordReset})
 	return a
 }
 

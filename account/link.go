@@ -4,7 +4,6 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -47,11 +46,7 @@ func (a *Accounts) ResendVerification(ctx context.Context, caller *Caller) (bool
 }
 
 // mailVerification makes the link's token only now, since a job is stored and a token must not be.
-func (a *Accounts) mailVerification(ctx context.Context, jobID string, payload []byte) error {
-	var p verificationPayload
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (a *Accounts) mailVerification(ctx context.Context, jobID string, p verificationPayload) error {
 	user, err := a.db.UserByID(ctx, p.UserID)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ package account
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -119,11 +118,7 @@ func (a *Accounts) RequestPasswordReset(ctx context.Context, email string) error
 }
 
 // mailPasswordReset makes the link's token only now, since a job is stored and a token must not be.
-func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, payload []byte) error {
-	var p passwordResetPayload
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, p passwordResetPayload) error {
 	user, err := a.db.UserByEmail(ctx, p.Email)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil

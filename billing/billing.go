@@ -11,7 +11,6 @@ package billing
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -68,13 +67,13 @@ func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, 
 		drift: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "studio_billing_drift_total", Help: "Differences from Stripe that the sweep found."}),
 	}
-	jobs.Handle(openJob, job.Handler{Do: b.reading(b.open)})
-	jobs.Handle(setJob, job.Handler{Do: b.reading(b.setCard)})
-	jobs.Handle(removeJob, job.Handler{Do: b.reading(b.removeCard)})
-	jobs.Handle(couponJob, job.Handler{Do: b.reading(b.addCoupon), Failed: b.reading(b.couponGivenUp)})
-	jobs.Handle(payJob, job.Handler{Do: b.reading(b.payInvoice)})
-	jobs.Handle(refreshJob, job.Handler{Do: b.reading(b.refreshNow)})
-	jobs.Handle(mailJob, job.Handler{Do: b.mailFailure})
+	job.Handle(jobs, openJob, job.Handler[task]{Do: b.open})
+	job.Handle(jobs, setJob, job.Handler[task]{Do: b.setCard})
+	job.Handle(jobs, removeJob, job.Handler[task]{Do: b.removeCard})
+	job.Handle(jobs, couponJob, job.Handler[task]{Do: b.addCoupon, Failed: b.couponGivenUp})
+	job.Handle(jobs, payJob, job.Handler[task]{Do: b.payInvoice})
+	job.Handle(jobs, refreshJob, job.Handler[task]{Do: b.refreshNow})
+	job.Handle(jobs, mailJob, job.Handler[failedPayment]{Do: b.mailFailure})
 	return b
 }
 
@@ -138,24 +137,6 @@ type task struct {
 	// EventID is the webhook that a refresh is due to, and Sweep tells that it is due to the sweep.
 	EventID string `json:",omitempty"`
 	Sweep   bool   `json:",omitempty"`
-
-	id    string
-	actor *db.User
-}
-
-// reading gives a job its task.
-func (b *Billing) reading(do func(ctx context.Context, t *task) error) func(ctx context.Context, jobID string, payload []byte) error {
-	return func(ctx context.Context, jobID string, payload []byte) error {
-		t := &task{id: jobID}
-		err := json.Unmarshal(payload, t)
-		if err == nil && t.ActorID != "" {
-			t.actor, err = b.db.UserByID(ctx, t.ActorID)
-		}
-		if err != nil {
-			return err
-		}
-		return do(ctx, t)
-	}
 }
 
 // change does what an owner asks for: the check under the organization's lock, then the job. A check
@@ -217,7 +198,7 @@ func (b *Billing) accountOf(ctx context.Context, organizationID string) (*db.Bil
 }
 
 // open is the job that makes an organization a customer of Stripe's.
-func (b *Billing) open(ctx context.Context, t *task) error {
+func (b *Billing) open(ctx context.Context, _ string, t task) error {
 	_, err := b.customer(ctx, t.OrganizationID)
 	return b.giveUp(ctx, t.OrganizationID, err)
 }

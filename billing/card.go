@@ -62,20 +62,24 @@ func (b *Billing) SetCard(ctx context.Context, actor *db.User, organizationID, m
 }
 
 // setCard is the job of SetCard.
-func (b *Billing) setCard(ctx context.Context, t *task) error {
+func (b *Billing) setCard(ctx context.Context, jobID string, t task) error {
+	actor, err := b.db.UserByID(ctx, t.ActorID)
+	if err != nil {
+		return err
+	}
 	account, err := b.customer(ctx, t.OrganizationID)
 	if err == nil {
-		err = b.replaceCard(ctx, t, account)
+		err = b.replaceCard(ctx, jobID, t, account)
 	}
 	if err == nil {
-		_, err = b.refresh(ctx, t.OrganizationID, cause{card: t.actor}, nil)
+		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
 	}
 	return b.giveUp(ctx, t.OrganizationID, err)
 }
 
-func (b *Billing) replaceCard(ctx context.Context, t *task, account *db.BillingAccount) error {
+func (b *Billing) replaceCard(ctx context.Context, jobID string, t task, account *db.BillingAccount) error {
 	// The ID may be another afterwards: Stripe's test payment methods stand for a new one each time.
-	method, err := b.stripe.V1PaymentMethods.Attach(ctx, t.PaymentMethodID, once(t.id, "attach", &stripe.PaymentMethodAttachParams{
+	method, err := b.stripe.V1PaymentMethods.Attach(ctx, t.PaymentMethodID, once(jobID, "attach", &stripe.PaymentMethodAttachParams{
 		Customer: &account.CustomerID,
 	}))
 	switch f := failed(err); {
@@ -86,18 +90,18 @@ func (b *Billing) replaceCard(ctx context.Context, t *task, account *db.BillingA
 	case err != nil:
 		return err
 	case method.Card == nil:
-		if err := b.detach(ctx, t.id, method.ID); err != nil {
+		if err := b.detach(ctx, jobID, method.ID); err != nil {
 			return err
 		}
 		return errPaymentMethod
 	}
-	_, err = b.stripe.V1Customers.Update(ctx, account.CustomerID, once(t.id, "choose", &stripe.CustomerUpdateParams{
+	_, err = b.stripe.V1Customers.Update(ctx, account.CustomerID, once(jobID, "choose", &stripe.CustomerUpdateParams{
 		InvoiceSettings: &stripe.CustomerUpdateInvoiceSettingsParams{DefaultPaymentMethod: &method.ID},
 	}))
 	if err != nil {
 		return err
 	}
-	return b.detachCards(ctx, t.id, account, method.ID)
+	return b.detachCards(ctx, jobID, account, method.ID)
 }
 
 // detachCards takes all cards but one from a customer.
@@ -139,9 +143,13 @@ func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID
 }
 
 // removeCard is the job of RemoveCard.
-func (b *Billing) removeCard(ctx context.Context, t *task) error {
+func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
+	actor, err := b.db.UserByID(ctx, t.ActorID)
+	if err != nil {
+		return err
+	}
 	var account *db.BillingAccount
-	err := b.db.InTx(ctx, func(tx *db.DB) error {
+	err = b.db.InTx(ctx, func(tx *db.DB) error {
 		_, err := tx.LockOrganization(ctx, t.OrganizationID)
 		if errors.Is(err, db.ErrNotFound) {
 			return noOrganization // it was deleted while the job waited
@@ -160,8 +168,8 @@ func (b *Billing) removeCard(ctx context.Context, t *task) error {
 	if err != nil || account == nil {
 		return err
 	}
-	if err = b.detachCards(ctx, t.id, account, ""); err == nil {
-		_, err = b.refresh(ctx, t.OrganizationID, cause{card: t.actor}, nil)
+	if err = b.detachCards(ctx, jobID, account, ""); err == nil {
+		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
 	}
 	return b.giveUp(ctx, t.OrganizationID, err)
 }

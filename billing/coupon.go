@@ -63,7 +63,11 @@ var (
 )
 
 // addCoupon is the job of AddCoupon: the code is reserved, then granted by Stripe, then ours.
-func (b *Billing) addCoupon(ctx context.Context, t *task) error {
+func (b *Billing) addCoupon(ctx context.Context, jobID string, t task) error {
+	actor, err := b.db.UserByID(ctx, t.ActorID)
+	if err != nil {
+		return err
+	}
 	coupon, err := b.db.CouponByCode(ctx, t.OrganizationID, t.Code)
 	switch {
 	case errors.Is(err, db.ErrNotFound):
@@ -77,7 +81,7 @@ func (b *Billing) addCoupon(ctx context.Context, t *task) error {
 	case coupon.GrantedAt != nil:
 		return nil // by an earlier attempt of this job
 	}
-	if err := b.grant(ctx, t, coupon); err != nil {
+	if err := b.grant(ctx, jobID, coupon); err != nil {
 		return err
 	}
 	_, err = b.refresh(ctx, t.OrganizationID, cause{}, func(tx *db.DB) error {
@@ -85,8 +89,8 @@ func (b *Billing) addCoupon(ctx context.Context, t *task) error {
 		if err != nil || !first {
 			return err
 		}
-		summary := fmt.Sprintf("%s added the coupon %s: %s.", t.actor.Name(), coupon.Code, benefit(coupon))
-		return event.Record(ctx, tx, t.OrganizationID, db.CouponAdded, t.actor, coupon.ID, summary)
+		summary := fmt.Sprintf("%s added the coupon %s: %s.", actor.Name(), coupon.Code, benefit(coupon))
+		return event.Record(ctx, tx, t.OrganizationID, db.CouponAdded, actor, coupon.ID, summary)
 	})
 	return err
 }
@@ -104,7 +108,7 @@ func benefit(coupon *db.Coupon) string {
 
 // reserve counts a redemption before Stripe is told of it, as redemptions are limited over all
 // organizations. Stripe does not count those by organizations.
-func (b *Billing) reserve(ctx context.Context, t *task) (*db.Coupon, error) {
+func (b *Billing) reserve(ctx context.Context, t task) (*db.Coupon, error) {
 	account, err := b.customer(ctx, t.OrganizationID)
 	if err != nil {
 		return nil, err
@@ -220,8 +224,8 @@ func usedUp(promotion *stripe.PromotionCode, organizations int64) bool {
 }
 
 // grant makes Stripe give what is reserved. It may be called again.
-func (b *Billing) grant(ctx context.Context, t *task, coupon *db.Coupon) error {
-	account, err := b.db.BillingAccountOf(ctx, t.OrganizationID)
+func (b *Billing) grant(ctx context.Context, jobID string, coupon *db.Coupon) error {
+	account, err := b.db.BillingAccountOf(ctx, coupon.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -232,7 +236,7 @@ func (b *Billing) grant(ctx context.Context, t *task, coupon *db.Coupon) error {
 	if err != nil {
 		return err
 	}
-	id, err := b.discount(ctx, t.id, coupon, s.at)
+	id, err := b.discount(ctx, jobID, coupon, s.at)
 	if err != nil || id == "" {
 		return err
 	}
@@ -245,7 +249,7 @@ func (b *Billing) grant(ctx context.Context, t *task, coupon *db.Coupon) error {
 			params.Discounts = append(params.Discounts, &stripe.SubscriptionUpdateDiscountParams{Discount: &old.ID})
 		}
 		params.Discounts = append(params.Discounts, &stripe.SubscriptionUpdateDiscountParams{Coupon: &id})
-		_, err := b.stripe.V1Subscriptions.Update(ctx, subscription.ID, once(t.id, "discount "+subscription.ID, params))
+		_, err := b.stripe.V1Subscriptions.Update(ctx, subscription.ID, once(jobID, "discount "+subscription.ID, params))
 		if err != nil {
 			return err
 		}
@@ -312,7 +316,7 @@ func isOf(d *stripe.Discount, coupon *db.Coupon) bool {
 }
 
 // couponGivenUp takes a reservation back that Stripe could not grant in a day.
-func (b *Billing) couponGivenUp(ctx context.Context, t *task) error {
+func (b *Billing) couponGivenUp(ctx context.Context, _ string, t task) error {
 	err := b.db.DeleteCoupon(ctx, t.CouponID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil

@@ -96,7 +96,7 @@ func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 		APIURL: wire.URL,
 	})
 	s.organizations = organization.New(s.db, s.queue, s, publicURL, s.bills.Close)
-	s.queue.Handle("bill", job.Handler{Do: s.doBill})
+	job.Handle(s.queue, "bill", job.Handler[billOrder]{Do: s.doBill})
 	return s
 }
 
@@ -447,11 +447,7 @@ func (g *group) order(instance *db.Instance, items []billing.Item, gone bool) (j
 	return jobID
 }
 
-func (s *server) doBill(ctx context.Context, jobID string, payload []byte) error {
-	var o billOrder
-	if err := json.Unmarshal(payload, &o); err != nil {
-		return err
-	}
+func (s *server) doBill(ctx context.Context, jobID string, o billOrder) error {
 	actor, err := s.db.UserByID(ctx, o.ActorID)
 	if err != nil {
 		return err

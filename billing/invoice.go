@@ -200,7 +200,11 @@ func payable(invoice *db.Invoice) error {
 }
 
 // payInvoice is the job of PayInvoice.
-func (b *Billing) payInvoice(ctx context.Context, t *task) error {
+func (b *Billing) payInvoice(ctx context.Context, jobID string, t task) error {
+	actor, err := b.db.UserByID(ctx, t.ActorID)
+	if err != nil {
+		return err
+	}
 	invoice, err := b.db.InvoiceByID(ctx, t.InvoiceID)
 	if err == nil {
 		_, err = b.db.OrganizationByID(ctx, t.OrganizationID)
@@ -211,13 +215,13 @@ func (b *Billing) payInvoice(ctx context.Context, t *task) error {
 	if err != nil {
 		return err
 	}
-	_, payErr := b.stripe.V1Invoices.Pay(ctx, invoice.StripeID, once(t.id, "pay", &stripe.InvoicePayParams{OffSession: stripe.Bool(true)}))
+	_, payErr := b.stripe.V1Invoices.Pay(ctx, invoice.StripeID, once(jobID, "pay", &stripe.InvoicePayParams{OffSession: stripe.Bool(true)}))
 	f := failed(payErr)
 	if payErr != nil && !f.declined() && f.status != http.StatusBadRequest {
 		return b.giveUp(ctx, t.OrganizationID, payErr)
 	}
 	// The failure of a payment is news too, and Stripe refuses what was paid meanwhile.
-	if _, err := b.refresh(ctx, t.OrganizationID, cause{invoices: t.actor}, nil); err != nil {
+	if _, err := b.refresh(ctx, t.OrganizationID, cause{invoices: actor}, nil); err != nil {
 		if err := b.giveUp(ctx, t.OrganizationID, err); !f.declined() {
 			return err
 		}

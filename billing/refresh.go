@@ -292,7 +292,7 @@ func cardName(account *db.BillingAccount) string {
 }
 
 // refreshNow is the job that webhooks, the sweep and interrupted jobs leave.
-func (b *Billing) refreshNow(ctx context.Context, t *task) error {
+func (b *Billing) refreshNow(ctx context.Context, _ string, t task) error {
 	_, err := b.db.OrganizationByID(ctx, t.OrganizationID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // a deleted organization stays as it was
@@ -334,11 +334,7 @@ func (b *Billing) mailOwners(ctx context.Context, tx *db.DB, invoice *db.Invoice
 
 // mailFailure is the job, which has nothing to do any more when the invoice has been paid meanwhile,
 // or the owner is none.
-func (b *Billing) mailFailure(ctx context.Context, jobID string, payload []byte) error {
-	var p failedPayment
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (b *Billing) mailFailure(ctx context.Context, jobID string, p failedPayment) error {
 	invoice, err := b.db.InvoiceByID(ctx, p.InvoiceID)
 	if err != nil {
 		return err

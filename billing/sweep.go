@@ -63,7 +63,7 @@ func (b *Billing) sweep(ctx context.Context, organizationID string) error {
 }
 
 // repair is the sweep's job.
-func (b *Billing) repair(ctx context.Context, t *task) error {
+func (b *Billing) repair(ctx context.Context, t task) error {
 	account, err := b.db.BillingAccountOf(ctx, t.OrganizationID)
 	if err != nil {
 		return err

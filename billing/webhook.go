@@ -164,7 +164,7 @@ func customerOf(told *stripe.Event) string {
 var errHeard = errors.New("this webhook has had its effect")
 
 // hear refreshes because of an event, which has its effect once.
-func (b *Billing) hear(ctx context.Context, t *task) error {
+func (b *Billing) hear(ctx context.Context, t task) error {
 	_, err := b.refresh(ctx, t.OrganizationID, cause{}, func(tx *db.DB) error {
 		isNew, err := tx.InsertStripeEvent(ctx, t.EventID)
 		if err == nil && !isNew {

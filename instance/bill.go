@@ -4,7 +4,6 @@ package instance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -55,11 +54,7 @@ func (i *Instances) billNow(ctx context.Context, instance *db.Instance) (*db.Ins
 }
 
 // bill is the job.
-func (i *Instances) bill(ctx context.Context, jobID string, payload []byte) error {
-	var change paid
-	if err := json.Unmarshal(payload, &change); err != nil {
-		return err
-	}
+func (i *Instances) bill(ctx context.Context, jobID string, change paid) error {
 	actor, err := i.db.UserByID(ctx, change.ActorID)
 	if err != nil {
 		return err
@@ -105,11 +100,7 @@ func (i *Instances) billed(ctx context.Context, tx *db.DB, jobID string, actor *
 }
 
 // billGivenUp ends what Stripe has not answered for a day.
-func (i *Instances) billGivenUp(ctx context.Context, jobID string, payload []byte) error {
-	var change paid
-	if err := json.Unmarshal(payload, &change); err != nil {
-		return err
-	}
+func (i *Instances) billGivenUp(ctx context.Context, jobID string, change paid) error {
 	return i.takeBack(ctx, jobID, change, "The payment service did not answer.")
 }
 

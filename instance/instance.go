@@ -31,8 +31,8 @@ type Instances struct {
 // New makes the rules work on a database.
 func New(database *db.DB, jobs *job.Queue, bills *billing.Billing, provisioner Provisioner) *Instances {
 	i := &Instances{db: database, jobs: jobs, bills: bills, provisioner: provisioner}
-	jobs.Handle(billJob, job.Handler{Do: i.bill, Failed: i.billGivenUp})
-	jobs.Handle(provisionJob, job.Handler{Do: i.provision, Failed: i.provisionGivenUp})
+	job.Handle(jobs, billJob, job.Handler[paid]{Do: i.bill, Failed: i.billGivenUp})
+	job.Handle(jobs, provisionJob, job.Handler[provisioning]{Do: i.provision, Failed: i.provisionGivenUp})
 	return i
 }
 

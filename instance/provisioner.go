@@ -4,7 +4,6 @@ package instance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -74,11 +73,7 @@ func (i *Instances) startProvisioning(ctx context.Context, tx *db.DB, instance *
 }
 
 // provision is the job. The provisioner is called between transactions, as it takes long.
-func (i *Instances) provision(ctx context.Context, jobID string, payload []byte) error {
-	var p provisioning
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (i *Instances) provision(ctx context.Context, jobID string, p provisioning) error {
 	actor, err := i.db.UserByID(ctx, p.ActorID)
 	if err != nil {
 		return err
@@ -117,11 +112,7 @@ func (i *Instances) provision(ctx context.Context, jobID string, payload []byte)
 
 // provisionGivenUp lets an owner try again to delete what could not be removed. What could not be set
 // up has failed already.
-func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, payload []byte) error {
-	var p provisioning
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, p provisioning) error {
 	return i.inTurn(ctx, jobID, p.InstanceID, func(tx *db.DB, kept *db.Instance) error {
 		if kept.Status != db.InstanceDeleting {
 			return nil

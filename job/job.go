@@ -44,14 +44,14 @@ const (
 	maxAttempts = 18
 )
 
-// Handler does a job. The payload is what Enqueue was given, as JSON.
-type Handler struct {
+// Handler does jobs whose payload is a P, as Enqueue was given it.
+type Handler[P any] struct {
 	// Do returns nil when the job is done, and a fault when it is over because it was refused; any
 	// other error means that it is to be tried again.
-	Do func(ctx context.Context, jobID string, payload []byte) error
+	Do func(ctx context.Context, jobID string, payload P) error
 	// Failed, if set, undoes what a job that is to be given up has left. It is called again, as Do is,
 	// until it returns nil: only then the job is given up.
-	Failed func(ctx context.Context, jobID string, payload []byte) error
+	Failed func(ctx context.Context, jobID string, payload P) error
 	// Workers, if set, is how many run at once in a process, for jobs that mostly wait.
 	Workers int
 }
@@ -61,7 +61,7 @@ type Handler struct {
 type Queue struct {
 	db        *db.DB
 	permanent error
-	handlers  map[string]Handler
+	handlers  map[string]handler
 	wake      chan struct{}
 	timeLimit time.Duration
 
@@ -74,13 +74,41 @@ type Queue struct {
 // with the permanent error, if there is one, or maxAttempts times, is given up and kept.
 func NewQueue(database *db.DB, permanent error) *Queue {
 	return &Queue{
-		db: database, permanent: permanent, handlers: map[string]Handler{}, wake: make(chan struct{}, 1),
+		db: database, permanent: permanent, handlers: map[string]handler{}, wake: make(chan struct{}, 1),
 		woken: map[string]bool{}, freed: make(chan struct{}), timeLimit: timeLimit,
 	}
 }
 
+// handler is a Handler of any payload, complete.
+type handler struct {
+	do, failed func(ctx context.Context, row *db.Job) error
+	workers    int
+}
+
 // Handle registers how jobs of a kind are done.
-func (q *Queue) Handle(kind string, handler Handler) { q.handlers[kind] = handler }
+func Handle[P any](q *Queue, kind string, h Handler[P]) {
+	if h.Failed == nil {
+		h.Failed = func(context.Context, string, P) error { return nil }
+	}
+	q.handlers[kind] = handler{given(h.Do), given(h.Failed), cmp.Or(h.Workers, workers)}
+}
+
+// given has a function be given its job's payload, and turns a panic, which would end the process and
+// every process that tries the job after it, into an error.
+func given[P any](work func(ctx context.Context, jobID string, payload P) error) func(ctx context.Context, row *db.Job) error {
+	return func(ctx context.Context, row *db.Job) (err error) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
+			}
+		}()
+		var payload P
+		if err := json.Unmarshal([]byte(row.Payload), &payload); err != nil {
+			return err
+		}
+		return work(ctx, row.ID, payload)
+	}
+}
 
 // Option changes how a job is done.
 type Option func(*db.Job)
@@ -179,7 +207,7 @@ func (q *Queue) Run(ctx context.Context) {
 	kinds := q.kinds()
 	all := 0
 	for _, kind := range kinds {
-		all += q.workers(kind)
+		all += q.handlers[kind].workers
 	}
 	busy, ended := map[string]int{}, make(chan string, all)
 	var running sync.WaitGroup
@@ -245,12 +273,10 @@ func (q *Queue) claim(ctx context.Context, kinds []string, due time.Time, limit 
 	return q.db.ClaimJobs(ctx, kinds, due, lease, limit)
 }
 
-func (q *Queue) workers(kind string) int { return cmp.Or(q.handlers[kind].Workers, workers) }
-
 // room lists the kinds of which more jobs can run, and how many of any of them.
 func (q *Queue) room(kinds []string, busy map[string]int) (open []string, free int) {
 	for _, kind := range kinds {
-		if left := q.workers(kind) - busy[kind]; left > 0 {
+		if left := q.handlers[kind].workers - busy[kind]; left > 0 {
 			if len(open) == 0 || left < free {
 				free = left
 			}
@@ -273,7 +299,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	err := errSpent
 	if row.Attempts <= maxAttempts {
 		stop := q.keepLease(working, row)
-		err = guarded(func() error { return handler.Do(working, row.ID, []byte(row.Payload)) })
+		err = handler.do(working, row)
 		stop()
 	}
 	// What came of it is stored also when the time was over.
@@ -303,7 +329,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
 	row.LeasedUntil = nil
 	if errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
-		if failedErr := q.failed(ctx, row); failedErr != nil {
+		if failedErr := handler.failed(ctx, row); failedErr != nil {
 			log.Error().Err(failedErr).Msg("a job cannot be given up; that is tried again")
 		} else {
 			now := q.db.Now()
@@ -317,15 +343,6 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 		log.Error().Err(updateErr).Msg("cannot store how a job failed; it runs again after its lease")
 	}
 	return err
-}
-
-// failed undoes what a job has left that is to be given up.
-func (q *Queue) failed(ctx context.Context, row *db.Job) error {
-	handler := q.handlers[row.Kind]
-	if handler.Failed == nil {
-		return nil
-	}
-	return guarded(func() error { return handler.Failed(ctx, row.ID, []byte(row.Payload)) })
 }
 
 // keepLease prolongs a job's lease until it is stopped.
@@ -350,17 +367,6 @@ func (q *Queue) keepLease(ctx context.Context, row *db.Job) (stop func()) {
 		cancel()
 		running.Wait()
 	}
-}
-
-// guarded turns a panic, which would end the process and every process that tries the job after it,
-// into an error.
-func guarded(work func() error) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("panic: %v\n%s", reason, debug.Stack())
-		}
-	}()
-	return work()
 }
 
 // backoff is the wait after an attempt: 2 s, then twice as long each time up to four hours, and up

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,11 +41,11 @@ type process struct {
 
 type opener = func(...db.Option) *db.DB
 
-func newProcess(t *testing.T, clock *clock, open opener, work job.Handler) *process {
+func newProcess[P any](t *testing.T, clock *clock, open opener, work job.Handler[P]) *process {
 	t.Helper()
 	p := &process{T: t, clock: clock, db: open(db.WithClock(clock.now))}
 	p.queue = job.NewQueue(p.db, errPermanent)
-	p.queue.Handle("work", work)
+	job.Handle(p.queue, "work", work)
 	return p
 }
 
@@ -52,7 +53,7 @@ func newProcess(t *testing.T, clock *clock, open opener, work job.Handler) *proc
 func on(t *testing.T, test func(p *process, open opener)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		test(newProcess(t, &clock{}, open, job.Handler{}), open)
+		test(newProcess(t, &clock{}, open, job.Handler[any]{}), open)
 	})
 }
 
@@ -74,7 +75,7 @@ func (p *process) run() (stop func()) {
 func (p *process) turn() {
 	p.Helper()
 	last := make(chan string, 1)
-	p.queue.Handle("last", job.Handler{Do: func(_ context.Context, id string, _ []byte) error {
+	job.Handle(p.queue, "last", job.Handler[any]{Do: func(_ context.Context, id string, _ any) error {
 		last <- id
 		return nil
 	}})
@@ -181,8 +182,8 @@ func (p *process) wantJobs(want ...stored) {
 }
 
 // do is a handler that is never told of a failure.
-func do(work func(ctx context.Context, payload string) error) job.Handler {
-	return job.Handler{Do: func(ctx context.Context, _ string, payload []byte) error { return work(ctx, string(payload)) }}
+func do(work func(ctx context.Context, payload string) error) job.Handler[json.RawMessage] {
+	return job.Handler[json.RawMessage]{Do: func(ctx context.Context, _ string, payload json.RawMessage) error { return work(ctx, string(payload)) }}
 }
 
 func TestQueue(t *testing.T) {
@@ -191,7 +192,7 @@ func TestQueue(t *testing.T) {
 	t.Run("AfterCommit", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			done := make(chan string, 10)
-			p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+			job.Handle(p.queue, "work", do(func(_ context.Context, payload string) error {
 				done <- payload
 				return nil
 			}))
@@ -216,7 +217,7 @@ func TestQueue(t *testing.T) {
 	t.Run("Rollback", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			var done []string
-			p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+			job.Handle(p.queue, "work", do(func(_ context.Context, payload string) error {
 				done = append(done, payload)
 				return nil
 			}))
@@ -248,9 +249,9 @@ func TestQueue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			on(t, func(p *process, _ opener) {
 				done, failed := 0, 0
-				p.queue.Handle("work", job.Handler{
-					Do: func(context.Context, string, []byte) error { done++; return test.err },
-					Failed: func(context.Context, string, []byte) error {
+				job.Handle(p.queue, "work", job.Handler[any]{
+					Do: func(context.Context, string, any) error { done++; return test.err },
+					Failed: func(context.Context, string, any) error {
 						failed++
 						switch failed {
 						case 1:
@@ -280,9 +281,9 @@ func TestQueue(t *testing.T) {
 	t.Run("Permanent", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			failed := 0
-			p.queue.Handle("work", job.Handler{
-				Do:     func(context.Context, string, []byte) error { return fmt.Errorf("wrapped: %w", errPermanent) },
-				Failed: func(context.Context, string, []byte) error { failed++; return nil },
+			job.Handle(p.queue, "work", job.Handler[any]{
+				Do:     func(context.Context, string, any) error { return fmt.Errorf("wrapped: %w", errPermanent) },
+				Failed: func(context.Context, string, any) error { failed++; return nil },
 			})
 			p.enqueue("work", nil)
 			for range 2 {
@@ -298,7 +299,7 @@ func TestQueue(t *testing.T) {
 	// A panic of one job must end neither the process nor those that try the job after it.
 	t.Run("Panic", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
-			p.queue.Handle("work", do(func(context.Context, string) error { panic(errOnPurpose) }))
+			job.Handle(p.queue, "work", do(func(context.Context, string) error { panic(errOnPurpose) }))
 			p.enqueue("work", nil)
 			p.turn()
 			jobs := p.jobs()
@@ -312,7 +313,7 @@ func TestQueue(t *testing.T) {
 			p.enqueue("newer", nil)
 			p.turn()
 			p.wantJobs(stored{0, "", false})
-			p.queue.Handle("newer", do(func(context.Context, string) error { return nil }))
+			job.Handle(p.queue, "newer", do(func(context.Context, string) error { return nil }))
 			p.advance(time.Minute)
 			p.turn()
 			p.wantJobs()
@@ -322,7 +323,7 @@ func TestQueue(t *testing.T) {
 	t.Run("StopsWhenDone", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			started, stopping := make(chan bool, 1), make(chan bool)
-			p.queue.Handle("work", do(func(ctx context.Context, _ string) error {
+			job.Handle(p.queue, "work", do(func(ctx context.Context, _ string) error {
 				started <- true
 				p.await(stopping)
 				for range 20 { // a Run that does not wait returns meanwhile, and with it the test looks
@@ -346,7 +347,7 @@ func TestQueue(t *testing.T) {
 			p.enqueue("work", nil)
 			ctx, cancel := context.WithCancel(p.Context())
 			queue := job.NewQueue(open(db.WithClock(p.now), db.WithStatementHook(func(string) { cancel() })), nil)
-			queue.Handle("work", do(func(context.Context, string) error { return nil }))
+			job.Handle(queue, "work", do(func(context.Context, string) error { return nil }))
 			queue.Wake("work")
 			queue.Run(ctx)
 			p.wantJobs()
@@ -356,8 +357,8 @@ func TestQueue(t *testing.T) {
 	t.Run("OthersHang", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			started, end, done := make(chan bool, 6), make(chan bool), make(chan bool, 10)
-			p.queue.Handle("hanging", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
-			p.queue.Handle("work", do(func(context.Context, string) error { done <- true; return nil }))
+			job.Handle(p.queue, "hanging", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
+			job.Handle(p.queue, "work", do(func(context.Context, string) error { done <- true; return nil }))
 			for range 6 {
 				p.enqueue("hanging", nil)
 			}
@@ -445,7 +446,7 @@ func TestDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			on(t, func(p *process, _ opener) {
-				p.queue.Handle("work", do(func(context.Context, string) error { return test.err }))
+				job.Handle(p.queue, "work", do(func(context.Context, string) error { return test.err }))
 				id := p.enqueue("work", nil, job.Foreground())
 				p.turn() // which leaves it to us
 				if err := p.queue.Do(p.Context(), id); !errors.Is(err, test.err) {
@@ -458,7 +459,7 @@ func TestDo(t *testing.T) {
 	t.Run("Workers", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			arrived, leave := make(chan string), make(chan struct{})
-			p.queue.Handle("work", job.Handler{Workers: 6, Do: func(_ context.Context, id string, _ []byte) error {
+			job.Handle(p.queue, "work", job.Handler[any]{Workers: 6, Do: func(_ context.Context, id string, _ any) error {
 				arrived <- id
 				<-leave
 				return nil
@@ -476,7 +477,7 @@ func TestDo(t *testing.T) {
 	t.Run("TooLong", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			p.queue.Limit(time.Millisecond)
-			p.queue.Handle("work", do(func(ctx context.Context, _ string) error {
+			job.Handle(p.queue, "work", do(func(ctx context.Context, _ string) error {
 				<-ctx.Done()
 				return ctx.Err()
 			}))
@@ -491,7 +492,7 @@ func TestDo(t *testing.T) {
 	t.Run("CallerGone", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			done := 0
-			p.queue.Handle("work", do(func(ctx context.Context, _ string) error { done++; return ctx.Err() }))
+			job.Handle(p.queue, "work", do(func(ctx context.Context, _ string) error { done++; return ctx.Err() }))
 			id := p.enqueue("work", nil, job.Foreground())
 			ctx, cancel := context.WithCancel(p.Context())
 			cancel()
@@ -503,7 +504,7 @@ func TestDo(t *testing.T) {
 	t.Run("ProcessGone", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			done := make(chan bool, 2)
-			p.queue.Handle("work", do(func(context.Context, string) error { done <- true; return nil }))
+			job.Handle(p.queue, "work", do(func(context.Context, string) error { done <- true; return nil }))
 			id := p.enqueue("work", nil, job.Foreground())
 			p.advance(30 * time.Second)
 			p.turn()
@@ -519,7 +520,7 @@ func TestDo(t *testing.T) {
 			on(t, func(p *process, open opener) {
 				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { return nil }))
 				var id string
-				p.queue.Handle("work", do(func(context.Context, string) error {
+				job.Handle(p.queue, "work", do(func(context.Context, string) error {
 					p.loseLeases()
 					if err := other.queue.Do(p.Context(), id); err != nil {
 						p.Error(err)
@@ -543,7 +544,7 @@ func TestDo(t *testing.T) {
 				started, end, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
 				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
 				var id string
-				p.queue.Handle("work", do(func(context.Context, string) error {
+				job.Handle(p.queue, "work", do(func(context.Context, string) error {
 					p.loseLeases()
 					go func() { ended <- other.queue.Do(p.Context(), id) }()
 					receive(p.T, started, "the other to take the job up")
@@ -566,8 +567,8 @@ func TestDo(t *testing.T) {
 	t.Run("Lane", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			started, end := make(chan bool, 1), make(chan bool)
-			p.queue.Handle("long", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
-			p.queue.Handle("work", do(func(context.Context, string) error { return refusal }))
+			job.Handle(p.queue, "long", do(func(context.Context, string) error { started <- true; p.await(end); return nil }))
+			job.Handle(p.queue, "work", do(func(context.Context, string) error { return refusal }))
 			p.enqueue("long", nil, job.InLane("lane"))
 			p.run()
 			receive(p.T, started, "the job that is first")
@@ -604,7 +605,7 @@ func testOneInALane(first *process, open opener) {
 		return nil
 	})
 	processes := []*process{first, newProcess(first.T, first.clock, open, work)}
-	first.queue.Handle("work", work)
+	job.Handle(first.queue, "work", work)
 	for _, p := range processes {
 		p.run()
 	}
@@ -665,9 +666,9 @@ func testLaneOfTheDead(dying *process, open opener) {
 // longer.
 func testBackoff(p *process, _ opener) {
 	failed := 0
-	p.queue.Handle("work", job.Handler{
-		Do:     func(context.Context, string, []byte) error { return errOnPurpose },
-		Failed: func(context.Context, string, []byte) error { failed++; return nil },
+	job.Handle(p.queue, "work", job.Handler[any]{
+		Do:     func(context.Context, string, any) error { return errOnPurpose },
+		Failed: func(context.Context, string, any) error { failed++; return nil },
 	})
 	p.enqueue("work", nil)
 	p.turn()
@@ -717,10 +718,10 @@ func testEachOnce(first *process, open opener) {
 	done := make(chan string, 4*half)
 	var bothWork sync.WaitGroup
 	bothWork.Add(2)
-	processes := []*process{first, newProcess(first.T, first.clock, open, job.Handler{})}
+	processes := []*process{first, newProcess(first.T, first.clock, open, job.Handler[any]{})}
 	for i, p := range processes {
 		begin := sync.OnceFunc(bothWork.Done)
-		p.queue.Handle("work", do(func(_ context.Context, payload string) error {
+		job.Handle(p.queue, "work", do(func(_ context.Context, payload string) error {
 			begin()
 			bothWork.Wait()
 			done <- payload

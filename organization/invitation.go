@@ -4,7 +4,6 @@ package organization
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -119,11 +118,7 @@ type invitationPayload struct {
 // mailInvitation makes the link's token only now, since a job is stored and a token must not be.
 // Should the job run twice, both mails have a link that works. It has nothing to do when the
 // invitation was accepted, declined, revoked or resent meanwhile.
-func (o *Organizations) mailInvitation(ctx context.Context, jobID string, payload []byte) error {
-	var p invitationPayload
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (o *Organizations) mailInvitation(ctx context.Context, jobID string, p invitationPayload) error {
 	token := db.NewToken()
 	open, err := o.db.InsertInvitationLink(ctx, db.HashToken(token), p.MembershipID, jobID)
 	if err != nil || !open {
@@ -150,11 +145,7 @@ func (o *Organizations) mailInvitation(ctx context.Context, jobID string, payloa
 	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.Sent)
 }
 
-func (o *Organizations) invitationUndelivered(ctx context.Context, jobID string, payload []byte) error {
-	var p invitationPayload
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (o *Organizations) invitationUndelivered(ctx context.Context, jobID string, p invitationPayload) error {
 	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.Failed)
 }
 

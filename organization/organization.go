@@ -7,7 +7,6 @@ package organization
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -40,8 +39,8 @@ const closeJob = "delete organization"
 // New makes the rules work on a database. Links in mails start with publicURL.
 func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, release Release) *Organizations {
 	o := &Organizations{db: database, jobs: jobs, mails: mails, publicURL: publicURL, release: release}
-	jobs.Handle(closeJob, job.Handler{Do: o.close, Failed: o.reopen})
-	jobs.Handle(invitationJob, job.Handler{Do: o.mailInvitation, Failed: o.invitationUndelivered})
+	job.Handle(jobs, closeJob, job.Handler[closing]{Do: o.close, Failed: o.reopen})
+	job.Handle(jobs, invitationJob, job.Handler[invitationPayload]{Do: o.mailInvitation, Failed: o.invitationUndelivered})
 	return o
 }
 
@@ -200,18 +199,14 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 }
 
 // close is the job that ends what Delete has begun.
-func (o *Organizations) close(ctx context.Context, jobID string, payload []byte) error {
-	var c closing
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return err
-	}
+func (o *Organizations) close(ctx context.Context, jobID string, c closing) error {
 	actor, err := o.db.UserByID(ctx, c.ActorID)
 	if err != nil {
 		return err
 	}
 	if err := o.release(ctx, jobID, c.OrganizationID); err != nil {
 		zerolog.Ctx(ctx).Error().Err(err).Str("organization", c.OrganizationID).Msg("an organization cannot be deleted")
-		if err := o.reopen(ctx, jobID, payload); err != nil {
+		if err := o.reopen(ctx, jobID, c); err != nil {
 			return err
 		}
 		return fault.New(fault.Unavailable, "The payment service does not answer, so the organization was not deleted. Try again.")
@@ -236,11 +231,7 @@ func (o *Organizations) close(ctx context.Context, jobID string, payload []byte)
 }
 
 // reopen lets an organization go on that is not deleted after all.
-func (o *Organizations) reopen(ctx context.Context, _ string, payload []byte) error {
-	var c closing
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return err
-	}
+func (o *Organizations) reopen(ctx context.Context, _ string, c closing) error {
 	return o.db.SetOrganizationClosing(ctx, c.OrganizationID, false)
 }
 

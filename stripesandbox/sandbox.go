@@ -47,7 +47,7 @@ type Sandbox struct {
 // signed with the secret; if the URL is "", none.
 func New(database *db.DB, jobs *job.Queue, webhookURL, webhookSecret string) *Sandbox {
 	s := &Sandbox{db: database, jobs: jobs, webhookURL: webhookURL, webhookSecret: webhookSecret}
-	jobs.Handle(webhookKind, job.Handler{Do: s.deliver})
+	job.Handle(jobs, webhookKind, job.Handler[json.RawMessage]{Do: s.deliver})
 	return s
 }
 

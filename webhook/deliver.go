@@ -51,11 +51,7 @@ type eventData struct {
 const testType = "TEST"
 
 // deliver makes an attempt. The error means that there is to be another.
-func (w *Webhooks) deliver(ctx context.Context, _ string, payload []byte) error {
-	var p db.WebhookPayload
-	if err := json.Unmarshal(payload, &p); err != nil {
-		return err
-	}
+func (w *Webhooks) deliver(ctx context.Context, _ string, p db.WebhookPayload) error {
 	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // with its endpoint, or it is too old
