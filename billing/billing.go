@@ -168,9 +168,6 @@ func (b *Billing) change(
 	return err
 }
 
-// noOrganization answers a caller who gave an organization's ID and does not belong to it.
-var noOrganization = fault.ErrNoOrganization.On("organizationId")
-
 // giveUp ends a job that is done now or not at all. When Stripe failed nobody knows how far it came,
 // so a refresh is left, to be tried until Stripe answers.
 func (b *Billing) giveUp(ctx context.Context, organizationID string, err error) error {
@@ -206,9 +203,9 @@ func (b *Billing) open(ctx context.Context, _ string, t task) error {
 // customer is the account of an organization, which becomes a customer of Stripe's if it is none yet.
 // It must be called in the organization's lane.
 func (b *Billing) customer(ctx context.Context, organizationID string) (*db.BillingAccount, error) {
-	organization, err := b.db.OrganizationByID(ctx, organizationID)
+	owning, err := b.db.OrganizationByID(ctx, organizationID)
 	if errors.Is(err, db.ErrNotFound) {
-		return nil, noOrganization // it was deleted while the job waited, and must not get anything any more
+		return nil, organization.ErrMissing // it was deleted while the job waited, and must not get anything any more
 	}
 	if err != nil {
 		return nil, err
@@ -219,7 +216,7 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 	}
 	// Not the job's ID: what a job could not finish, the next one finds made.
 	customer, err := b.stripe.V1Customers.Create(ctx, once("customer", organizationID, &stripe.CustomerCreateParams{
-		Name: &organization.Name, Metadata: map[string]string{"organization_id": organizationID},
+		Name: &owning.Name, Metadata: map[string]string{"organization_id": organizationID},
 	}))
 	if err != nil {
 		return nil, err

@@ -12,13 +12,14 @@ import (
 
 	"studio/db"
 	"studio/fault"
+	"studio/organization"
 )
 
 // StartCardSetup begins entering a card: the secret opens Stripe's card form, in which the
 // publishable key stands for us.
 func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizationID string) (clientSecret, publishableKey string, err error) {
 	var account *db.BillingAccount
-	err = b.change(ctx, actor, openJob, task{OrganizationID: organizationID}, noOrganization, func(tx *db.DB) (bool, error) {
+	err = b.change(ctx, actor, openJob, task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		known, err := tx.BillingAccountsOf(ctx, []string{organizationID})
 		if err == nil {
 			account = known[0]
@@ -54,7 +55,7 @@ func (b *Billing) SetCard(ctx context.Context, actor *db.User, organizationID, m
 		return nil, errPaymentMethod
 	}
 	t := task{OrganizationID: organizationID, PaymentMethodID: methodID}
-	err := b.change(ctx, actor, setJob, t, noOrganization, func(*db.DB) (bool, error) { return true, nil })
+	err := b.change(ctx, actor, setJob, t, organization.ErrMissing, func(*db.DB) (bool, error) { return true, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (b *Billing) detach(ctx context.Context, jobID, methodID string) error {
 
 // RemoveCard removes the organization's card. CARD_IN_USE while there are paid instances.
 func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID string) (*db.BillingAccount, error) {
-	err := b.change(ctx, actor, removeJob, task{OrganizationID: organizationID}, noOrganization, func(tx *db.DB) (bool, error) {
+	err := b.change(ctx, actor, removeJob, task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		account, err := removable(ctx, tx, organizationID)
 		return account != nil, err
 	})
@@ -152,7 +153,7 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 	err = b.db.InTx(ctx, func(tx *db.DB) error {
 		_, err := tx.LockOrganization(ctx, t.OrganizationID)
 		if errors.Is(err, db.ErrNotFound) {
-			return noOrganization // it was deleted while the job waited
+			return organization.ErrMissing // it was deleted while the job waited
 		}
 		if err != nil {
 			return err

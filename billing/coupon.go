@@ -19,6 +19,7 @@ import (
 	"studio/db"
 	"studio/event"
 	"studio/fault"
+	"studio/organization"
 )
 
 var promotionCode = regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`)
@@ -31,7 +32,7 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 		return nil, nil, errNoCode
 	}
 	t := task{OrganizationID: organizationID, Code: code, CouponID: db.NewID(db.CouponPrefix)}
-	err := b.change(ctx, actor, couponJob, t, noOrganization, func(tx *db.DB) (bool, error) {
+	err := b.change(ctx, actor, couponJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		_, err := tx.CouponByCode(ctx, organizationID, code)
 		if err == nil {
 			return false, errCodeUsed

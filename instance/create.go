@@ -89,7 +89,7 @@ func (i *Instances) add(
 ) (*db.Instance, error) {
 	var added *db.Instance
 	err := i.db.InTx(ctx, func(tx *db.DB) error {
-		owning, err := organization.LockAsOwner(ctx, tx, actor, organizationID, fault.ErrNoOrganization.On("organizationId"))
+		owning, err := organization.LockAsOwner(ctx, tx, actor, organizationID, organization.ErrMissing)
 		if err != nil {
 			return err
 		}

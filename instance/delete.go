@@ -15,7 +15,7 @@ import (
 // cannot be called off. CONFIRMATION_MISMATCH, INSTANCE_BUSY.
 func (i *Instances) Delete(ctx context.Context, actor *db.User, instanceID, confirmName string) error {
 	billed := false
-	deleted, err := i.change(ctx, actor, instanceID, func(tx *db.DB, _ *db.Organization, deleted *db.Instance) error {
+	deleted, err := instances.Change(ctx, i.db, actor, instanceID, func(tx *db.DB, _ *db.Organization, deleted *db.Instance) error {
 		if text.Confirmation(confirmName) != deleted.Name {
 			return fault.New(fault.ConfirmationMismatch, "Type the instance's exact name, %s, to confirm.", deleted.Name).On("confirmName")
 		}

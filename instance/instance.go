@@ -77,37 +77,10 @@ func (t terms) agree(instance *db.Instance) {
 var errFreeLimit = fault.New(fault.FreeLimitReached,
 	"There is one free cloud instance over all organizations that the same user created, and it exists already. Choose a plan that costs something.").On("computePlanId")
 
-// noInstance answers a caller who gave an instance's ID and does not belong to its organization.
-var noInstance = fault.ErrNoInstance.On("instanceId")
-
-// change lets an owner change an instance that is not busy, and returns it as changed.
-func (i *Instances) change(
-	ctx context.Context, actor *db.User, instanceID string, change func(tx *db.DB, owning *db.Organization, instance *db.Instance) error,
-) (*db.Instance, error) {
-	found, err := i.db.InstanceByID(ctx, instanceID)
-	if err != nil {
-		return nil, orMissing(err)
-	}
-	err = i.db.InTx(ctx, func(tx *db.DB) error {
-		owning, err := organization.LockAsOwner(ctx, tx, actor, found.OrganizationID, noInstance)
-		if err != nil {
-			return err
-		}
-		found, err = tx.InstanceByID(ctx, instanceID)
-		if err != nil {
-			return orMissing(err)
-		}
-		return change(tx, owning, found)
-	})
-	return found, err
-}
-
-// orMissing answers that the instance is missing when there is no such row.
-func orMissing(err error) error {
-	if errors.Is(err, db.ErrNotFound) {
-		return noInstance
-	}
-	return err
+var instances = organization.Owned[db.Instance]{
+	Find:           (*db.DB).InstanceByID,
+	OrganizationID: func(i *db.Instance) string { return i.OrganizationID },
+	Missing:        fault.ErrNoInstance.On("instanceId"),
 }
 
 // refuseBusy refuses to change an instance with which something is being done.

@@ -32,7 +32,7 @@ func StorageResizableAt(instance *db.Instance, now time.Time) *time.Time {
 // FREE_LIMIT_REACHED, and for what costs more PAYMENT_METHOD_REQUIRED, PAYMENT_OVERDUE, CARD_DECLINED.
 func (i *Instances) Resize(ctx context.Context, actor *db.User, instanceID string, computePlanID *string, storageGB *int) (*db.Instance, error) {
 	changed := false
-	resized, err := i.change(ctx, actor, instanceID, func(tx *db.DB, owning *db.Organization, resized *db.Instance) error {
+	resized, err := instances.Change(ctx, i.db, actor, instanceID, func(tx *db.DB, owning *db.Organization, resized *db.Instance) error {
 		wanted, err := resize(actor, resized, computePlanID, storageGB, tx.Now())
 		changed = wanted != nil
 		if err != nil || !changed {

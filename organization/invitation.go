@@ -37,7 +37,7 @@ func (o *Organizations) Invite(ctx context.Context, actor *db.User, organization
 	}
 	var invited *db.Membership
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := LockAsOwner(ctx, tx, actor, organizationID, noOrganization); err != nil {
+		if _, err := LockAsOwner(ctx, tx, actor, organizationID, ErrMissing); err != nil {
 			return err
 		}
 		invited, err = tx.MembershipByEmail(ctx, organizationID, email)
@@ -71,7 +71,7 @@ func (o *Organizations) Invite(ctx context.Context, actor *db.User, organization
 // worthless; it is good for as long as a new one. ALREADY_MEMBER, INVITATION_INVALID when it was
 // declined, or RATE_LIMITED.
 func (o *Organizations) ResendInvitation(ctx context.Context, actor *db.User, membershipID string) (*db.Membership, error) {
-	return o.change(ctx, actor, membershipID, func(tx *db.DB, invited *db.Membership) error {
+	return memberships.Change(ctx, o.db, actor, membershipID, func(tx *db.DB, _ *db.Organization, invited *db.Membership) error {
 		switch invited.Status {
 		case db.Accepted:
 			return fault.New(fault.AlreadyMember, "%s has accepted already.", invited.Email).On("organizationUserId")
@@ -237,16 +237,15 @@ func (o *Organizations) answer(
 	if actor.EmailVerifiedAt == nil {
 		return nil, fault.New(fault.EmailUnverified, "Verify your email address first, or use the link in the invitation mail.")
 	}
-	missing := fault.ErrNoMembership.On("organizationUserId")
 	var invited *db.Membership
 	err := o.db.InTx(ctx, func(tx *db.DB) error {
 		var err error
 		invited, err = lockInvitation(ctx, tx, membershipID)
 		switch {
 		case err != nil:
-			return orMissing(err, missing)
+			return orMissing(err, memberships.Missing)
 		case invited.Email != actor.Email:
-			return missing
+			return memberships.Missing
 		case invited.Status == db.Accepted:
 			return fault.New(fault.AlreadyMember, "You are a user of this organization already.").On("organizationUserId")
 		case !invited.Pending(tx.Now()):

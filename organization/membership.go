@@ -14,10 +14,16 @@ import (
 // removalWord is what must be typed to remove a user, as in HarperDB Studio.
 const removalWord = "DELETE"
 
+var memberships = Owned[db.Membership]{
+	Find:           (*db.DB).MembershipByID,
+	OrganizationID: func(m *db.Membership) string { return m.OrganizationID },
+	Missing:        fault.ErrNoMembership.On("organizationUserId"),
+}
+
 // SetOwner makes a user an owner or an ordinary user. INVITATION_PENDING until the user has
 // accepted, LAST_OWNER when nobody would own the organization.
 func (o *Organizations) SetOwner(ctx context.Context, actor *db.User, membershipID string, owner bool) (*db.Membership, error) {
-	return o.change(ctx, actor, membershipID, func(tx *db.DB, member *db.Membership) error {
+	return memberships.Change(ctx, o.db, actor, membershipID, func(tx *db.DB, _ *db.Organization, member *db.Membership) error {
 		switch {
 		case member.Status != db.Accepted:
 			return fault.New(fault.InvitationPending, "%s has not accepted the invitation yet.", member.Email).On("organizationUserId")
@@ -42,7 +48,7 @@ func (o *Organizations) SetOwner(ctx context.Context, actor *db.User, membership
 // Remove ends a user's place in the organization, or revokes an invitation, after the word DELETE
 // was typed. The account stays. CONFIRMATION_MISMATCH, LAST_OWNER.
 func (o *Organizations) Remove(ctx context.Context, actor *db.User, membershipID, confirm string) error {
-	_, err := o.change(ctx, actor, membershipID, func(tx *db.DB, member *db.Membership) error {
+	_, err := memberships.Change(ctx, o.db, actor, membershipID, func(tx *db.DB, _ *db.Organization, member *db.Membership) error {
 		if confirm != removalWord {
 			return fault.New(fault.ConfirmationMismatch, "Type the word %s to confirm.", removalWord).On("confirm")
 		}
@@ -65,7 +71,7 @@ func (o *Organizations) Remove(ctx context.Context, actor *db.User, membershipID
 // CONFIRMATION_MISMATCH, LAST_OWNER.
 func (o *Organizations) Leave(ctx context.Context, actor *db.User, organizationID, confirmName string) error {
 	return o.db.InTx(ctx, func(tx *db.DB) error {
-		left, own, err := lockAsMember(ctx, tx, actor, organizationID, noOrganization)
+		left, own, err := lockAsMember(ctx, tx, actor, organizationID, ErrMissing)
 		if err != nil {
 			return err
 		}
@@ -81,28 +87,6 @@ func (o *Organizations) Leave(ctx context.Context, actor *db.User, organizationI
 		}
 		return remove(ctx, tx, own)
 	})
-}
-
-// change lets an owner change a membership of their organization, and returns it as changed.
-func (o *Organizations) change(
-	ctx context.Context, actor *db.User, membershipID string, change func(tx *db.DB, member *db.Membership) error,
-) (*db.Membership, error) {
-	missing := fault.ErrNoMembership.On("organizationUserId")
-	found, err := o.db.MembershipByID(ctx, membershipID)
-	if err != nil {
-		return nil, orMissing(err, missing)
-	}
-	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := LockAsOwner(ctx, tx, actor, found.OrganizationID, missing); err != nil {
-			return err
-		}
-		found, err = tx.MembershipByID(ctx, membershipID)
-		if err != nil {
-			return orMissing(err, missing)
-		}
-		return change(tx, found)
-	})
-	return found, err
 }
 
 // keepAnOwner refuses a change that takes the ownership from the only owner.

@@ -126,7 +126,7 @@ func (o *Organizations) Rename(ctx context.Context, actor *db.User, organization
 	}
 	var renamed *db.Organization
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		renamed, err = LockAsOwner(ctx, tx, actor, organizationID, noOrganization)
+		renamed, err = LockAsOwner(ctx, tx, actor, organizationID, ErrMissing)
 		if err != nil || renamed.Name == name {
 			return err
 		}
@@ -168,7 +168,7 @@ type closing struct {
 func (o *Organizations) Delete(ctx context.Context, actor *db.User, organizationID, confirmName string) error {
 	var jobID string
 	err := o.db.InTx(ctx, func(tx *db.DB) error {
-		deleted, err := LockAsOwner(ctx, tx, actor, organizationID, noOrganization)
+		deleted, err := LockAsOwner(ctx, tx, actor, organizationID, ErrMissing)
 		if err != nil {
 			return err
 		}
@@ -243,8 +243,8 @@ func confirm(typed, name string) error {
 	return nil
 }
 
-// noOrganization answers a caller who gave an organization's ID and does not belong to it.
-var noOrganization = fault.ErrNoOrganization.On("organizationId")
+// ErrMissing answers a caller who gave an organization's ID and does not belong to it.
+var ErrMissing = fault.ErrNoOrganization.On("organizationId")
 
 // LockAsOwner locks an organization for a change that only an owner may make. To those who do not
 // belong to it, what they named is missing. CONFLICT while the organization is being deleted.
@@ -257,6 +257,35 @@ func LockAsOwner(ctx context.Context, tx *db.DB, actor *db.User, organizationID 
 		return nil, fault.New(fault.Conflict, "The organization is being deleted.").On(missing.Field)
 	}
 	return locked, err
+}
+
+// Owned is what an organization has of some kind, and only its owners may change.
+type Owned[T any] struct {
+	Find           func(tx *db.DB, ctx context.Context, id string) (*T, error)
+	OrganizationID func(*T) string
+	// Missing answers a caller who gave the ID of one and does not belong to its organization.
+	Missing *fault.Error
+}
+
+// Change lets an owner change what has an ID, under the lock on its organization, and returns it as
+// changed. Errors are those of LockAsOwner.
+func (o Owned[T]) Change(
+	ctx context.Context, database *db.DB, actor *db.User, id string, change func(tx *db.DB, owning *db.Organization, owned *T) error,
+) (owned *T, err error) {
+	err = database.InTx(ctx, func(tx *db.DB) error {
+		if owned, err = o.Find(tx, ctx, id); err != nil {
+			return orMissing(err, o.Missing)
+		}
+		owning, err := LockAsOwner(ctx, tx, actor, o.OrganizationID(owned), o.Missing)
+		if err != nil {
+			return err
+		}
+		if owned, err = o.Find(tx, ctx, id); err != nil { // as it is under the lock
+			return orMissing(err, o.Missing)
+		}
+		return change(tx, owning, owned)
+	})
+	return owned, err
 }
 
 // lockAsMember locks an organization for a change that its users may make.

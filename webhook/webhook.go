@@ -8,7 +8,6 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -68,7 +67,11 @@ func (w *Webhooks) Sweep(ctx context.Context) error {
 	return w.db.DeleteWebhookDeliveries(ctx, w.db.Now().Add(-retention))
 }
 
-var noEndpoint = fault.ErrNoWebhookEndpoint.On("webhookEndpointId")
+var endpoints = organization.Owned[db.WebhookEndpoint]{
+	Find:           (*db.DB).WebhookEndpointByID,
+	OrganizationID: func(e *db.WebhookEndpoint) string { return e.OrganizationID },
+	Missing:        fault.ErrNoWebhookEndpoint.On("webhookEndpointId"),
+}
 
 // Create adds an endpoint for events of some types, of all when there are none, and returns its secret.
 func (w *Webhooks) Create(ctx context.Context, actor *db.User, organizationID, address string, types []db.EventType) (*db.WebhookEndpoint, string, error) {
@@ -85,8 +88,7 @@ func (w *Webhooks) Create(ctx context.Context, actor *db.User, organizationID, a
 	}
 	created.SetEventTypes(sorted(types))
 	err = w.db.InTx(ctx, func(tx *db.DB) error {
-		missing := fault.ErrNoOrganization.On("organizationId")
-		if _, err := organization.LockAsOwner(ctx, tx, actor, organizationID, missing); err != nil {
+		if _, err := organization.LockAsOwner(ctx, tx, actor, organizationID, organization.ErrMissing); err != nil {
 			return err
 		}
 		existing, err := tx.WebhookEndpointsOfOrganizations(ctx, []string{organizationID})
@@ -123,7 +125,7 @@ func (w *Webhooks) Update(ctx context.Context, actor *db.User, id string, change
 		}
 		change.URL = &address
 	}
-	return w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+	return endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		if change.URL != nil {
 			endpoint.URL = *change.URL
 		}
@@ -145,7 +147,7 @@ func (w *Webhooks) Update(ctx context.Context, actor *db.User, id string, change
 
 // Rotate gives an endpoint a new secret. For a day, messages are signed with the old one as well.
 func (w *Webhooks) Rotate(ctx context.Context, actor *db.User, id string) (*db.WebhookEndpoint, string, error) {
-	rotated, err := w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+	rotated, err := endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		now := tx.Now()
 		endpoint.SecretVersion, endpoint.RotatedAt = endpoint.SecretVersion+1, &now
 		if err := tx.UpdateWebhookEndpoint(ctx, endpoint); err != nil {
@@ -161,7 +163,7 @@ func (w *Webhooks) Rotate(ctx context.Context, actor *db.User, id string) (*db.W
 
 // Delete removes an endpoint; what was on its way to it is not sent any more.
 func (w *Webhooks) Delete(ctx context.Context, actor *db.User, id string) error {
-	_, err := w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+	_, err := endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		if err := tx.DeleteWebhookEndpoint(ctx, endpoint); err != nil {
 			return err
 		}
@@ -172,7 +174,7 @@ func (w *Webhooks) Delete(ctx context.Context, actor *db.User, id string) error 
 
 // Test sends an endpoint a message that tells of nothing.
 func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (delivery *db.WebhookDelivery, err error) {
-	_, err = w.change(ctx, actor, id, func(tx *db.DB, endpoint *db.WebhookEndpoint) error {
+	_, err = endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		if endpoint.DisabledAt != nil {
 			return fault.Invalid("webhookEndpointId", "This endpoint is disabled. Enable it first.")
 		}
@@ -181,32 +183,6 @@ func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (deliver
 		return err
 	})
 	return delivery, err
-}
-
-// change does something to an endpoint under the lock on its organization.
-func (w *Webhooks) change(
-	ctx context.Context, actor *db.User, id string, do func(tx *db.DB, endpoint *db.WebhookEndpoint) error,
-) (endpoint *db.WebhookEndpoint, err error) {
-	err = w.db.InTx(ctx, func(tx *db.DB) error {
-		if endpoint, err = tx.WebhookEndpointByID(ctx, id); err != nil {
-			return orMissing(err)
-		}
-		if _, err := organization.LockAsOwner(ctx, tx, actor, endpoint.OrganizationID, noEndpoint); err != nil {
-			return err
-		}
-		if endpoint, err = tx.WebhookEndpointByID(ctx, id); err != nil { // as it is under the lock
-			return orMissing(err)
-		}
-		return do(tx, endpoint)
-	})
-	return endpoint, err
-}
-
-func orMissing(err error) error {
-	if errors.Is(err, db.ErrNotFound) {
-		return noEndpoint
-	}
-	return err
 }
 
 func record(ctx context.Context, tx *db.DB, kind db.EventType, actor *db.User, endpoint *db.WebhookEndpoint, did string) error {
