@@ -161,7 +161,7 @@ func (o *Organizations) Accept(ctx context.Context, actor *db.User, membershipID
 	case token != nil:
 		err = o.db.InTx(ctx, func(tx *db.DB) error {
 			accepted, err = o.AcceptByToken(ctx, tx, actor, *token)
-			return orMissing(err, errInvitationInvalid.On("token"))
+			return err
 		})
 	default:
 		accepted, err = o.answer(ctx, actor, *membershipID, func(tx *db.DB, invited *db.Membership) error {
