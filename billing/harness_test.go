@@ -42,6 +42,7 @@ type server struct {
 	*testing.T
 	ctx           context.Context
 	open          func(...db.Option) *db.DB
+	clock         *dbtest.Clock // Stripe's too
 	db            *db.DB
 	queue         *job.Queue
 	bills         *billing.Billing
@@ -50,7 +51,6 @@ type server struct {
 	stripe        *stripe.Client // as Stripe's dashboard: past the wire
 
 	mu         sync.Mutex
-	time       time.Time
 	mails      []mail.Message
 	calls      []string // that billing made, as "POST /v1/customers"
 	cut        func(call int, before bool) bool
@@ -75,8 +75,8 @@ func each(t *testing.T, test func(s *server)) {
 
 func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 	t.Helper()
-	s := &server{T: t, ctx: zerolog.Nop().WithContext(t.Context()), open: open, time: noon}
-	s.db = open(db.WithClock(s.now), db.WithStatementHook(s.count))
+	s := &server{T: t, ctx: zerolog.Nop().WithContext(t.Context()), open: open, clock: &dbtest.Clock{Start: noon}}
+	s.db = open(db.WithClock(s.clock.Now), db.WithStatementHook(s.count))
 	s.queue = job.NewQueue(s.db, mail.ErrPermanent)
 
 	webhooks := httptest.NewServer(http.HandlerFunc(s.receive))
@@ -98,19 +98,6 @@ func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 	s.organizations = organization.New(s.db, s.queue, s, publicURL, s.bills.Close)
 	job.Handle(s.queue, "bill", job.Handler[billOrder]{Do: s.doBill})
 	return s
-}
-
-func (s *server) now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.time
-}
-
-// pass lets time pass for us and for Stripe.
-func (s *server) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.time = s.time.Add(d)
 }
 
 // advance moves only Stripe's clock, as /dev/stripe/advance does.

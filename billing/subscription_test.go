@@ -218,7 +218,7 @@ func testBillChange(s *server) {
 		{14 * 24 * time.Hour, 5600, 0, -4200, 1},
 		{21 * 24 * time.Hour, 0, 2800, -700, 1},
 	} {
-		s.pass(noon.Add(c.after).Sub(s.now()))
+		s.clock.Set(noon.Add(c.after))
 		if err := g.bill(instance, items(c.compute, c.storage)); err != nil {
 			s.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestClose(t *testing.T) {
 				t.Error(told)
 			}
 			// What comes later finds nobody, and does nothing.
-			s.pass(time.Hour)
+			s.clock.Advance(time.Hour)
 			equal(s, "jobs left", s.work(), 0)
 			if err := s.bills.Sweep(s.ctx); err != nil {
 				t.Error(err)

@@ -86,7 +86,7 @@ func TestSweep(t *testing.T) {
 				after time.Duration
 				known bool
 			}{{30 * 24 * time.Hour, true}, {time.Second, false}} {
-				s.pass(c.after)
+				s.clock.Advance(c.after)
 				sweep(s)
 				equal(s, "known", must(s.db.StripeEventKnown(s.ctx, "evt_1"))(s), c.known)
 			}
@@ -100,7 +100,7 @@ func TestSweep(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				account := &db.BillingAccount{OrganizationID: created.ID, CustomerID: created.ID, CreatedAt: s.now()}
+				account := &db.BillingAccount{OrganizationID: created.ID, CustomerID: created.ID, CreatedAt: s.clock.Now()}
 				if _, err := s.db.InsertBillingAccount(s.ctx, account); err != nil {
 					t.Fatal(err)
 				}

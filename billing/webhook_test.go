@@ -22,7 +22,7 @@ import (
 
 // sign makes a webhook as Stripe would.
 func (s *server) sign(body string) received {
-	signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: stripesandbox.WebhookSecret, Timestamp: s.now()})
+	signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: []byte(body), Secret: stripesandbox.WebhookSecret, Timestamp: s.clock.Now()})
 	return received{body: body, signature: signed.Header}
 }
 
@@ -53,9 +53,9 @@ func TestWebhook(t *testing.T) {
 				}
 			}
 			equal(s, "too large", s.hear(s.sign(`"`+strings.Repeat("x", 1<<20)+`"`)), http.StatusRequestEntityTooLarge)
-			s.pass(5*time.Minute + time.Second)
+			s.clock.Advance(5*time.Minute + time.Second)
 			equal(s, "too old", s.hear(good), http.StatusBadRequest)
-			s.pass(-time.Second)
+			s.clock.Advance(-time.Second)
 			equal(s, "calls", s.called(), nil)
 			equal(s, "just in time", s.hear(good), http.StatusOK)
 			for _, method := range []string{http.MethodGet, http.MethodPut} {

@@ -5,7 +5,6 @@ package db_test
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,23 +16,23 @@ import (
 type store struct {
 	*testing.T
 	*db.DB
-	clock *clock
+	clock *dbtest.Clock
 }
 
 // on runs a test on every engine.
 func on(t *testing.T, test func(s *store)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		now := &clock{}
-		test(&store{t, open(db.WithClock(now.now)), now})
+		clock := &dbtest.Clock{Start: noon}
+		test(&store{t, open(db.WithClock(clock.Now)), clock})
 	})
 }
 
 // open opens a database that only one engine can be.
 func open(t *testing.T, address string) *store {
 	t.Helper()
-	now := &clock{}
-	return &store{t, dbtest.Open(t, address, db.WithClock(now.now)), now}
+	clock := &dbtest.Clock{Start: noon}
+	return &store{t, dbtest.Open(t, address, db.WithClock(clock.Now)), clock}
 }
 
 // ok ends the test when something failed that it only prepares with.
@@ -111,12 +110,6 @@ func (s *store) nameOf(id string) string {
 func rename(ctx context.Context, tx *db.DB, id, name string) error {
 	return tx.UpdateOrganizationName(ctx, &db.Organization{ID: id, Name: name, NameKey: name})
 }
-
-// clock is the time that the database believes in.
-type clock struct{ sinceNoon atomic.Int64 }
-
-func (c *clock) now() time.Time  { return noon.Add(time.Duration(c.sinceNoon.Load())) }
-func (c *clock) set(t time.Time) { c.sinceNoon.Store(int64(t.Sub(noon))) }
 
 // noon is a time of no meaning.
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)

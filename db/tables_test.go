@@ -130,7 +130,7 @@ func TestTimes(t *testing.T) {
 	t.Run("RoundTrip", func(t *testing.T) {
 		on(t, func(s *store) {
 			for _, at := range times {
-				s.clock.set(at.Add(999))
+				s.clock.Set(at.Add(999))
 				written := s.organization("Example")
 				found, err := s.OrganizationsByID(s.Context(), []string{written.ID})
 				s.ok(err)
@@ -151,7 +151,7 @@ func TestTimes(t *testing.T) {
 				}))
 			}
 			for _, now := range times {
-				s.clock.set(now)
+				s.clock.Set(now)
 				for _, ends := range times {
 					_, err := s.SessionByToken(s.Context(), ends.String())
 					if found := err == nil; found != ends.After(now) {

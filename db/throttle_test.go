@@ -42,11 +42,11 @@ func TestThrottle(t *testing.T) {
 				{11, 3}, {14, 0}, {15, 1},
 				{38, 0}, {39, 0}, {40, 0}, {40, 8},
 			} {
-				s.clock.set(noon.Add(step.minute * time.Minute))
+				s.clock.Set(noon.Add(step.minute * time.Minute))
 				s.wantHit(step.wait * time.Minute)
 			}
 			// A limit that was lowered meanwhile counts from the newest uses.
-			s.clock.set(noon.Add(45 * time.Minute))
+			s.clock.Set(noon.Add(45 * time.Minute))
 			wait, err := s.HitWait(s.Context(), "key", 1, 10*time.Minute)
 			s.ok(err)
 			if wait != 5*time.Minute {

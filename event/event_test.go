@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,16 +24,15 @@ var (
 type store struct {
 	*testing.T
 	*db.DB
-	sinceNoon *atomic.Int64
+	clock *dbtest.Clock
 }
 
 // on runs a test on every engine.
 func on(t *testing.T, test func(s *store)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		var sinceNoon atomic.Int64
-		now := func() time.Time { return noon.Add(time.Duration(sinceNoon.Load())) }
-		test(&store{t, open(db.WithClock(now)), &sinceNoon})
+		clock := &dbtest.Clock{Start: noon}
+		test(&store{t, open(db.WithClock(clock.Now)), clock})
 	})
 }
 
@@ -150,7 +148,7 @@ func TestPosition(t *testing.T) {
 		cursor := event.Cursor(s.log(mine)[1])
 		position := func(cursor string) (int64, error) { return event.Position(s.Context(), s.DB, mine, cursor) }
 
-		s.sinceNoon.Store(int64(event.Retention))
+		s.clock.Advance(event.Retention)
 		if seq, err := position(cursor); seq != 2 || err != nil {
 			s.Errorf("the position is %d, the error %v", seq, err)
 		}
@@ -167,7 +165,7 @@ func TestPosition(t *testing.T) {
 			_, err := position(cursor)
 			s.wantFault(name, err, fault.InvalidInput)
 		}
-		s.sinceNoon.Add(int64(time.Microsecond))
+		s.clock.Advance(time.Microsecond)
 		_, err := position(cursor)
 		s.wantFault("TooOld", err, fault.CursorExpired)
 	})

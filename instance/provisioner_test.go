@@ -58,7 +58,7 @@ func TestProvisioning(t *testing.T) {
 			s.ok(err)
 			_, err = s.db.ClaimJob(s.Context(), *created.JobID, time.Minute)
 			s.ok(err)
-			s.clock.advance(2 * time.Minute)
+			s.clock.Advance(2 * time.Minute)
 			done := make(chan struct{})
 			s.provisioner.will(func() error { close(done); return nil })
 			other := s.process(s.T)

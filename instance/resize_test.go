@@ -244,10 +244,10 @@ func testCooldown(s *studio) {
 		}
 		return err
 	})
-	s.clock.advance(5 * time.Hour)
+	s.clock.Advance(5 * time.Hour)
 	s.ok(s.resize(owner, demo.ID, "cloud-4gb", 0)) // compute neither has a cooldown nor begins one
 	s.settle(demo.ID)
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	s.ok(s.resize(owner, demo.ID, "", 500))
 	s.settle(demo.ID)
 	s.wantInstance(demo.ID, "demo ACTIVE cloud-4gb 500 GB 5999+12250 MONTH billed")

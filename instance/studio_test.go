@@ -16,7 +16,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/tidwall/gjson"
 
@@ -47,7 +46,7 @@ type studio struct {
 // world is what several processes share, besides the database.
 type world struct {
 	open        func(...db.Option) *db.DB
-	clock       *clock
+	clock       *dbtest.Clock
 	stripe      *stripe
 	provisioner *provisioner
 	people      atomic.Int64
@@ -57,8 +56,8 @@ type world struct {
 func on(t *testing.T, test func(s *studio)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		clock := &clock{}
-		w := &world{open: open, clock: clock, stripe: newStripe(t, open(db.WithClock(clock.now))), provisioner: &provisioner{}}
+		clock := &dbtest.Clock{}
+		w := &world{open: open, clock: clock, stripe: newStripe(t, open(db.WithClock(clock.Now))), provisioner: &provisioner{}}
 		test(w.process(t))
 	})
 }
@@ -66,13 +65,13 @@ func on(t *testing.T, test func(s *studio)) {
 // process starts another process on the same database.
 func (w *world) process(t *testing.T) *studio {
 	t.Helper()
-	s := &studio{T: t, world: w, db: w.open(db.WithClock(w.clock.now))}
+	s := &studio{T: t, world: w, db: w.open(db.WithClock(w.clock.Now))}
 	s.jobs = job.NewQueue(s.db, mail.ErrPermanent)
-	s.bills = billing.New(s.db, s.jobs, mail.NewMailbox(w.clock.now), "http://studio.example.com", billing.Settings{
+	s.bills = billing.New(s.db, s.jobs, mail.NewMailbox(w.clock.Now), "http://studio.example.com", billing.Settings{
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey,
 		WebhookSecret: stripesandbox.WebhookSecret, APIURL: w.stripe.url,
 	})
-	s.organizations = organization.New(s.db, s.jobs, mail.NewMailbox(w.clock.now), "http://studio.example.com", s.bills.Close)
+	s.organizations = organization.New(s.db, s.jobs, mail.NewMailbox(w.clock.Now), "http://studio.example.com", s.bills.Close)
 	s.instances = instance.New(s.db, s.jobs, s.bills, w.provisioner)
 	return s
 }
@@ -357,12 +356,6 @@ func (s *studio) wantOneWinner(results []error, codes ...fault.Code) {
 		s.Errorf("%d have won", winners)
 	}
 }
-
-// clock is the time that the server believes in: the real one, and what tests add to it.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // stripe is the sandbox, which can be made to fail.
 type stripe struct {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,25 +24,19 @@ var (
 	noon         = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 )
 
-// clock stands still until the test moves it.
-type clock struct{ sinceNoon atomic.Int64 }
-
-func (c *clock) now() time.Time          { return noon.Add(time.Duration(c.sinceNoon.Load())) }
-func (c *clock) advance(d time.Duration) { c.sinceNoon.Add(int64(d)) }
-
-// process has a queue that does jobs of the kind "work".
+// process has a queue that does jobs of the kind "work", and a clock that stands still until the test moves it.
 type process struct {
 	*testing.T
-	*clock
+	*dbtest.Clock
 	db    *db.DB
 	queue *job.Queue
 }
 
 type opener = func(...db.Option) *db.DB
 
-func newProcess[P any](t *testing.T, clock *clock, open opener, work job.Handler[P]) *process {
+func newProcess[P any](t *testing.T, clock *dbtest.Clock, open opener, work job.Handler[P]) *process {
 	t.Helper()
-	p := &process{T: t, clock: clock, db: open(db.WithClock(clock.now))}
+	p := &process{T: t, Clock: clock, db: open(db.WithClock(clock.Now))}
 	p.queue = job.NewQueue(p.db, errPermanent)
 	job.Handle(p.queue, "work", work)
 	return p
@@ -53,7 +46,7 @@ func newProcess[P any](t *testing.T, clock *clock, open opener, work job.Handler
 func on(t *testing.T, test func(p *process, open opener)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		test(newProcess(t, &clock{}, open, job.Handler[any]{}), open)
+		test(newProcess(t, &dbtest.Clock{Start: noon}, open, job.Handler[any]{}), open)
 	})
 }
 
@@ -152,7 +145,7 @@ func (p *process) jobs() []stored {
 // claim takes the one job that is due, as a process does that then dies.
 func (p *process) claim() {
 	p.Helper()
-	claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.now(), 15*time.Second, 1)
+	claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.Now(), 15*time.Second, 1)
 	if err != nil || len(claimed) != 1 {
 		p.Fatal(len(claimed), err)
 	}
@@ -265,12 +258,12 @@ func TestQueue(t *testing.T) {
 				p.enqueue("work", nil)
 				for range test.given - 1 {
 					p.turn()
-					p.advance(5 * time.Hour)
+					p.Advance(5 * time.Hour)
 				}
 				for _, givenUp := range []bool{false, false, true, true} {
 					p.turn()
 					p.wantJobs(stored{test.given + min(failed, 3) - 1, test.err.Error(), givenUp})
-					p.advance(5 * time.Hour)
+					p.Advance(5 * time.Hour)
 				}
 				if done != test.done || failed != 3 {
 					p.Errorf("done %d times, undone %d times", done, failed)
@@ -289,7 +282,7 @@ func TestQueue(t *testing.T) {
 			for range 2 {
 				p.turn()
 				p.wantJobs(stored{1, "wrapped: it will never work", true})
-				p.advance(30 * 24 * time.Hour)
+				p.Advance(30 * 24 * time.Hour)
 			}
 			if failed != 1 {
 				p.Errorf("Failed was called %d times", failed)
@@ -314,7 +307,7 @@ func TestQueue(t *testing.T) {
 			p.turn()
 			p.wantJobs(stored{0, "", false})
 			job.Handle(p.queue, "newer", do(func(context.Context, string) error { return nil }))
-			p.advance(time.Minute)
+			p.Advance(time.Minute)
 			p.turn()
 			p.wantJobs()
 		})
@@ -346,7 +339,7 @@ func TestQueue(t *testing.T) {
 		on(t, func(p *process, open opener) {
 			p.enqueue("work", nil)
 			ctx, cancel := context.WithCancel(p.Context())
-			queue := job.NewQueue(open(db.WithClock(p.now), db.WithStatementHook(func(string) { cancel() })), nil)
+			queue := job.NewQueue(open(db.WithClock(p.Now), db.WithStatementHook(func(string) { cancel() })), nil)
 			job.Handle(queue, "work", do(func(context.Context, string) error { return nil }))
 			queue.Wake("work")
 			queue.Run(ctx)
@@ -383,7 +376,7 @@ func TestQueue(t *testing.T) {
 	t.Run("FourAtOnce", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			claim := func() int {
-				claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.now(), 15*time.Second, 4)
+				claimed, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.Now(), 15*time.Second, 4)
 				if err != nil {
 					p.Fatal(err)
 				}
@@ -406,7 +399,7 @@ func TestQueue(t *testing.T) {
 	t.Run("LongLane", func(t *testing.T) {
 		on(t, func(p *process, open opener) {
 			var claim string
-			claims := open(db.WithClock(p.now), db.WithStatementHook(func(query string) { claim = query }))
+			claims := open(db.WithClock(p.Now), db.WithStatementHook(func(query string) { claim = query }))
 			explain := "EXPLAIN "
 			if !p.db.CanRead() {
 				explain += "QUERY PLAN "
@@ -415,7 +408,7 @@ func TestQueue(t *testing.T) {
 				p.enqueue("work", nil, job.InLane("lane"))
 			}
 			for _, known := range []string{"nothing", "all"} {
-				if _, err := claims.ClaimJobs(p.Context(), []string{"work"}, p.now(), 0, 4); err != nil {
+				if _, err := claims.ClaimJobs(p.Context(), []string{"work"}, p.Now(), 0, 4); err != nil {
 					p.Fatal(err)
 				}
 				plan := fmt.Sprint(dbtest.Query(p.T, p.db, explain+claim))
@@ -506,7 +499,7 @@ func TestDo(t *testing.T) {
 			done := make(chan bool, 2)
 			job.Handle(p.queue, "work", do(func(context.Context, string) error { done <- true; return nil }))
 			id := p.enqueue("work", nil, job.Foreground())
-			p.advance(30 * time.Second)
+			p.Advance(30 * time.Second)
 			p.turn()
 			receive(p.T, done, "another process to do the job")
 			if err := p.queue.Do(p.Context(), id); !errors.Is(err, job.ErrPending) || len(done) > 0 {
@@ -518,7 +511,7 @@ func TestDo(t *testing.T) {
 	for name, err := range map[string]error{"OvertakenRefused": refusal, "OvertakenFailed": errOnPurpose} {
 		t.Run(name, func(t *testing.T) {
 			on(t, func(p *process, open opener) {
-				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { return nil }))
+				other := newProcess(p.T, p.Clock, open, do(func(context.Context, string) error { return nil }))
 				var id string
 				job.Handle(p.queue, "work", do(func(context.Context, string) error {
 					p.loseLeases()
@@ -542,7 +535,7 @@ func TestDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			on(t, func(p *process, open opener) {
 				started, end, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
-				other := newProcess(p.T, p.clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
+				other := newProcess(p.T, p.Clock, open, do(func(context.Context, string) error { started <- true; p.await(end); return errOnPurpose }))
 				var id string
 				job.Handle(p.queue, "work", do(func(context.Context, string) error {
 					p.loseLeases()
@@ -604,7 +597,7 @@ func testOneInALane(first *process, open opener) {
 		done++
 		return nil
 	})
-	processes := []*process{first, newProcess(first.T, first.clock, open, work)}
+	processes := []*process{first, newProcess(first.T, first.Clock, open, work)}
 	job.Handle(first.queue, "work", work)
 	for _, p := range processes {
 		p.run()
@@ -626,7 +619,7 @@ func testOneInALane(first *process, open opener) {
 	callers.Wait()
 	deadline := time.After(time.Minute)
 	for len(first.jobs()) > 0 {
-		first.advance(time.Second)
+		first.Advance(time.Second)
 		select {
 		case <-deadline:
 			first.Fatalf("left are %+v", first.jobs())
@@ -644,17 +637,17 @@ func testLaneOfTheDead(dying *process, open opener) {
 	dying.claim()
 
 	var done []string
-	other := newProcess(dying.T, dying.clock, open, do(func(_ context.Context, payload string) error {
+	other := newProcess(dying.T, dying.Clock, open, do(func(_ context.Context, payload string) error {
 		done = append(done, payload)
 		return nil
 	}))
 	other.enqueue("work", "second", job.InLane("lane"))
-	other.advance(15*time.Second - time.Microsecond)
+	other.Advance(15*time.Second - time.Microsecond)
 	other.turn()
 	if len(done) > 0 {
 		other.Fatalf("%v was done in a lane that is taken", done)
 	}
-	other.advance(time.Microsecond)
+	other.Advance(time.Microsecond)
 	other.turn()
 	other.turn()
 	if !slices.Equal(done, []string{`"first"`, `"second"`}) {
@@ -674,16 +667,16 @@ func testBackoff(p *process, _ opener) {
 	p.turn()
 	for attempt, wait := 1, 2*time.Second; attempt < 18; attempt, wait = attempt+1, min(2*wait, 4*time.Hour) {
 		p.wantJobs(stored{attempt, "on purpose", false})
-		p.advance(wait - time.Microsecond)
+		p.Advance(wait - time.Microsecond)
 		p.turn()
 		p.wantJobs(stored{attempt, "on purpose", false})
-		p.advance(wait/5 + time.Microsecond)
+		p.Advance(wait/5 + time.Microsecond)
 		p.turn()
 	}
-	if passed := p.now().Sub(noon); passed < 20*time.Hour || passed > 28*time.Hour {
+	if passed := p.Now().Sub(noon); passed < 20*time.Hour || passed > 28*time.Hour {
 		p.Errorf("given up after %s", passed)
 	}
-	p.advance(24 * time.Hour)
+	p.Advance(24 * time.Hour)
 	p.turn()
 	p.wantJobs(stored{18, "on purpose", true})
 	if failed != 1 {
@@ -697,14 +690,14 @@ func testProcessDied(dying *process, open opener) {
 	dying.claim()
 
 	done := 0
-	other := newProcess(dying.T, dying.clock, open, do(func(context.Context, string) error {
+	other := newProcess(dying.T, dying.Clock, open, do(func(context.Context, string) error {
 		done++
 		return nil
 	}))
-	other.advance(15*time.Second - time.Microsecond)
+	other.Advance(15*time.Second - time.Microsecond)
 	other.turn()
 	other.wantJobs(stored{1, "", false})
-	other.advance(time.Microsecond)
+	other.Advance(time.Microsecond)
 	other.turn()
 	other.wantJobs()
 	if done != 1 {
@@ -718,7 +711,7 @@ func testEachOnce(first *process, open opener) {
 	done := make(chan string, 4*half)
 	var bothWork sync.WaitGroup
 	bothWork.Add(2)
-	processes := []*process{first, newProcess(first.T, first.clock, open, job.Handler[any]{})}
+	processes := []*process{first, newProcess(first.T, first.Clock, open, job.Handler[any]{})}
 	for i, p := range processes {
 		begin := sync.OnceFunc(bothWork.Done)
 		job.Handle(p.queue, "work", do(func(_ context.Context, payload string) error {

@@ -246,7 +246,7 @@ func testSignUpWithInvitation(t *testing.T) {
 		})
 	})
 	for name, spoil := range map[string]func(s *studio, owner *person, membership, token string){
-		"Expired": func(s *studio, _ *person, _, _ string) { s.clock.advance(7 * 24 * time.Hour) },
+		"Expired": func(s *studio, _ *person, _, _ string) { s.clock.Advance(7 * 24 * time.Hour) },
 		"Resent": func(_ *studio, owner *person, membership, _ string) {
 			owner.do(`mutation($id: ID!) { resendInvitation(input: { organizationUserId: $id }) { organizationUser { id } } }`, vars{"id": membership})
 		},
@@ -363,7 +363,7 @@ func testSignInThrottle(t *testing.T) {
 			checkRetry(s.nobody().refused(fault.RateLimited, "", signIn, wrong(p.email)))
 			checkRetry(s.nobody().refused(fault.RateLimited, "", signIn, right(p)))
 			p.isSignedIn()
-			s.clock.advance(15 * time.Minute)
+			s.clock.Advance(15 * time.Minute)
 			s.nobody().do(signIn, right(p))
 		})
 	})
@@ -470,12 +470,12 @@ func TestSessions(t *testing.T) {
 		on(t, func(s *studio) {
 			used := s.signUp("person")
 			unused := used.elsewhere()
-			s.clock.advance(20 * 24 * time.Hour)
+			s.clock.Advance(20 * 24 * time.Hour)
 			used.isSignedIn()
-			s.clock.advance(10*24*time.Hour + time.Second)
+			s.clock.Advance(10*24*time.Hour + time.Second)
 			unused.isNobody()
 			used.do(listSessions, nil).want("viewer.sessions.#.current", `[true]`)
-			s.clock.advance(account.SessionLifetime)
+			s.clock.Advance(account.SessionLifetime)
 			used.isNobody()
 		})
 	})
@@ -640,9 +640,9 @@ func TestOldPassword(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-				s, meanwhile := interruptible(t, open, &clock{}, test.before)
+				s, meanwhile := interruptible(t, open, &dbtest.Clock{}, test.before)
 				p := s.signUp("person")
-				s.clock.advance(time.Hour) // so that the use of the session is noted
+				s.clock.Advance(time.Hour) // so that the use of the session is noted
 				token := p.requestsReset()
 				reset := func() { s.nobody().do(resetPassword, vars{"token": token, "new": newPassword}) }
 				meanwhile.Store(&reset)
@@ -718,7 +718,7 @@ func TestPasswordReset(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
 			token := p.requestsReset()
-			s.clock.advance(time.Hour)
+			s.clock.Advance(time.Hour)
 			s.nobody().refused(fault.InvalidInput, "input.token", resetPassword, vars{"token": token, "new": newPassword})
 			p.isSignedIn()
 			s.nobody().do(signIn, vars{"email": p.email, "password": password})
@@ -737,7 +737,7 @@ func TestPasswordReset(t *testing.T) {
 			if got := resets(); got != 5 {
 				t.Errorf("%d mails, want 5", got)
 			}
-			s.clock.advance(24 * time.Hour)
+			s.clock.Advance(24 * time.Hour)
 			s.nobody().do(requestReset, vars{"email": p.email})
 			if got := resets(); got != 6 {
 				t.Errorf("%d mails with the next day's, want 6", got)
@@ -768,7 +768,7 @@ func TestVerifyEmail(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
 			token := s.mailedToken(p.email, "/verify-email/")
-			s.clock.advance(7 * 24 * time.Hour)
+			s.clock.Advance(7 * 24 * time.Hour)
 			s.nobody().refused(fault.InvalidInput, "input.token", verifyEmail, vars{"token": token})
 			p.do(whoAmI, nil).want("viewer.emailVerified", `false`)
 		})
@@ -804,7 +804,7 @@ func TestVerifyEmail(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
 			s.settle() // or the sign-up's job would run again, as the clock ends its lease
-			s.clock.advance(24 * time.Hour)
+			s.clock.Advance(24 * time.Hour)
 			for range 5 {
 				p.do(resendVerification, nil).want("resendVerificationEmail.requested", `true`)
 			}
@@ -816,7 +816,7 @@ func TestVerifyEmail(t *testing.T) {
 			if mails := s.mails(p.email); len(mails) != 6 {
 				t.Errorf("%d mails, want that of the sign-up and five", len(mails))
 			}
-			s.clock.advance(24 * time.Hour)
+			s.clock.Advance(24 * time.Hour)
 			p.do(resendVerification, nil)
 		})
 	})
@@ -845,7 +845,7 @@ func TestAPITokens(t *testing.T) {
 			program.do(updateProfile, vars{"first": "Robot"}).want("updateProfile.user.firstName", `"Robot"`)
 			program.do(listSessions, nil).want("viewer.sessions.#.current", `[false]`)
 			used, err := time.Parse(time.RFC3339, owner.do(listAPITokens, nil).str("viewer.apiTokens.0.lastUsedAt"))
-			if now := s.clock.now(); err != nil || used.After(now) || used.Before(now.Add(-time.Hour)) {
+			if now := s.clock.Now(); err != nil || used.After(now) || used.Before(now.Add(-time.Hour)) {
 				t.Errorf("last used at %v, it is %v; %v", used, now, err)
 			}
 		})
@@ -883,11 +883,11 @@ func TestAPITokens(t *testing.T) {
 	t.Run("Expiry", func(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
-			expiry := s.clock.now().Add(24 * time.Hour)
+			expiry := s.clock.Now().Add(24 * time.Hour)
 			program, _ := p.apiToken(&expiry)
-			s.clock.advance(23 * time.Hour)
+			s.clock.Advance(23 * time.Hour)
 			program.isSignedIn()
-			s.clock.advance(time.Hour)
+			s.clock.Advance(time.Hour)
 			program.isNobody()
 			p.do(listAPITokens, nil).want("viewer.apiTokens.#", `1`)
 		})
@@ -896,7 +896,7 @@ func TestAPITokens(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
 			s.unchanged(func() {
-				p.refused(fault.InvalidInput, "input.expiresAt", createAPIToken, vars{"name": "backup", "expires": s.clock.now().Add(-time.Second)})
+				p.refused(fault.InvalidInput, "input.expiresAt", createAPIToken, vars{"name": "backup", "expires": s.clock.Now().Add(-time.Second)})
 			})
 		})
 	})

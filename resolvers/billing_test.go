@@ -174,7 +174,7 @@ func TestStripeDown(t *testing.T) {
 		created.want("createInstance.instance.status", `"CREATING"`)
 
 		s.stripeDown.Store(false)
-		s.clock.advance(time.Minute) // when it is tried again
+		s.clock.Advance(time.Minute) // when it is tried again
 		id := created.str("createInstance.instance.id")
 		owner.runs(id)
 		owner.deleteInstance(id, "one")

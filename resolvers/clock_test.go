@@ -33,14 +33,14 @@ func TestClock(t *testing.T) {
 
 func clockAndSessions(s *studio) {
 	p := s.signUp("person")
-	s.clock.advance(-year)
+	s.clock.Advance(-year)
 	p.isSignedIn()
 	other := p.elsewhere()
 	other.isSignedIn()
-	s.clock.advance(year)
+	s.clock.Advance(year)
 	p.isSignedIn()
 	other.isNobody() // its session began a year ago
-	s.clock.advance(31 * 24 * time.Hour)
+	s.clock.Advance(31 * 24 * time.Hour)
 	p.isNobody()
 }
 
@@ -50,10 +50,10 @@ func clockAndInvitations(s *studio) {
 	owner.invite(home, guest.email)
 	owner.invite(home, late.email)
 	token, other := s.invitationToken(guest.email, 1), s.invitationToken(late.email, 1)
-	s.clock.advance(-24 * time.Hour)
+	s.clock.Advance(-24 * time.Hour)
 	owner.refused(fault.AlreadyInvited, "input.email", inviteUser, vars{"org": home, "email": guest.email})
 	guest.do(acceptInvitation, vars{"token": token}).want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
-	s.clock.advance(24*time.Hour + invitationLifetime)
+	s.clock.Advance(24*time.Hour + invitationLifetime)
 	late.refused(fault.InvitationInvalid, "input.token", acceptInvitation, vars{"token": other})
 }
 
@@ -66,13 +66,13 @@ func clockAndFailures(s *studio) {
 		s.nobody().refused(fault.RateLimited, "", signIn, vars{"email": p.email, "password": password})
 	}
 	fail()
-	s.clock.advance(-10 * time.Minute) // which lets nobody try again
+	s.clock.Advance(-10 * time.Minute) // which lets nobody try again
 	s.nobody().refused(fault.RateLimited, "", signIn, vars{"email": p.email, "password": password})
-	s.clock.advance(25 * time.Minute)
+	s.clock.Advance(25 * time.Minute)
 	s.nobody().do(signIn, vars{"email": p.email, "password": password})
-	s.clock.advance(year)
+	s.clock.Advance(year)
 	fail()
-	s.clock.advance(-year) // nor does it keep somebody out for a year
+	s.clock.Advance(-year) // nor does it keep somebody out for a year
 	s.nobody().do(signIn, vars{"email": p.email, "password": password})
 	fail()
 }
@@ -80,12 +80,12 @@ func clockAndFailures(s *studio) {
 func clockAndMails(s *studio) {
 	owner := s.signUp("owner")
 	home := owner.home()
-	s.clock.advance(20 * 24 * time.Hour)
+	s.clock.Advance(20 * 24 * time.Hour)
 	id := owner.invite(home, "new@example.com")
 	for range 4 {
 		owner.do(resendInvitation, vars{"id": id})
 	}
-	s.clock.advance(-20 * 24 * time.Hour)
+	s.clock.Advance(-20 * 24 * time.Hour)
 	owner.do(resendInvitation, vars{"id": id})
 }
 
@@ -96,9 +96,9 @@ func clockAndStorage(s *studio) {
 	id := owner.createInstance(home, "one", "cloud-2gb", 10)
 	owner.do(resizeInstance, vars{"id": id, "storage": 100})
 	owner.runs(id)
-	s.clock.advance(-time.Hour)
+	s.clock.Advance(-time.Hour)
 	owner.refused(fault.ResizeCooldown, "input.storageGb", resizeInstance, vars{"id": id, "storage": 250})
-	s.clock.advance(-20 * 24 * time.Hour) // it was ahead, when the storage was changed
+	s.clock.Advance(-20 * 24 * time.Hour) // it was ahead, when the storage was changed
 	owner.do(resizeInstance, vars{"id": id, "storage": 250})
 }
 
@@ -112,12 +112,12 @@ func clockAndJobs(s *studio) {
 	s.stripeDown.Store(true)
 	id := owner.do(createInstance, vars{"org": home, "name": "one", "plan": "cloud-2gb", "storage": 10}).str("createInstance.instance.id")
 	s.stripeDown.Store(false)
-	s.clock.advance(-time.Hour)
+	s.clock.Advance(-time.Hour)
 	owner.createInstance(owner.create("Other", "other"), "free", "cloud-1gb", 10)
 	owner.invite(home, "new@example.com")
 	s.invitationToken("new@example.com", 1)
 	owner.do(`query($id: ID!) { node(id: $id) { ... on Instance { status } } }`, vars{"id": id}).want("node.status", `"CREATING"`)
-	s.clock.advance(time.Hour + time.Minute)
+	s.clock.Advance(time.Hour + time.Minute)
 	owner.runs(id)
 }
 
@@ -128,7 +128,7 @@ func clockAndEvents(s *studio) {
 	home := owner.home()
 	for i := range 6 {
 		owner.do(updateOrganization, vars{"org": home, "name": fmt.Sprint("name ", i)})
-		s.clock.advance(-time.Hour)
+		s.clock.Advance(-time.Hour)
 	}
 	last := owner.do(`query($org: ID!) { organization(id: $org) { events(first: 2) { nodes { summary } pageInfo { endCursor } } } }`, vars{"org": home})
 	next := owner.do(`query($org: ID!, $after: String) { organization(id: $org) { events(first: 2, after: $after) { nodes { summary } } } }`,

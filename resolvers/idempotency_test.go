@@ -144,7 +144,7 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 	t.Run("Concurrent", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			clock := &clock{}
+			clock := &dbtest.Clock{}
 			replicas := []*studio{start(t, open, clock), start(t, open, clock)}
 			ada := replicas[0].signUp("ada")
 			const times = 50
@@ -176,13 +176,13 @@ func TestIdempotencyKey(t *testing.T) {
 						panic("the process ends after the change, and before its answer is kept")
 					}
 				}))...)
-			}, &clock{frozen: time.Now()})
+			}, &dbtest.Clock{Start: time.Now()})
 			ada := s.signUp("ada")
 			input := vars{"name": "Acme", "subdomain": "acme"}
 			dying.Store(true)
 			ada.keyed("key", createOrganization, input)
 			dying.Store(false)
-			s.clock.advance(time.Hour)
+			s.clock.Advance(time.Hour)
 			ada.keyed("key", createOrganization, input).check(fault.Conflict, "")
 			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme2"}).check(fault.BadRequest, "")
 			if got := ada.organizations(); got != 2 {
@@ -193,7 +193,7 @@ func TestIdempotencyKey(t *testing.T) {
 	// The client goes when its instance is billed, so that nothing is read of it any more.
 	t.Run("ClientGone", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			s, meanwhile := interruptible(t, open, &clock{frozen: time.Now()}, `INSERT INTO "jobs"`, "provision instance")
+			s, meanwhile := interruptible(t, open, &dbtest.Clock{Start: time.Now()}, `INSERT INTO "jobs"`, "provision instance")
 			ada := s.signUp("ada")
 			home := ada.home()
 			ada.setCard(home, "pm_card_visa")
@@ -212,7 +212,7 @@ func TestIdempotencyKey(t *testing.T) {
 			if !strings.Contains(response.Body.String(), `"errors"`) {
 				t.Fatalf("the client got %s", response.Body)
 			}
-			s.clock.advance(time.Hour)
+			s.clock.Advance(time.Hour)
 			ada.keyed("key", createInstance, input).check(fault.Conflict, "")
 			ada.do(`query($org: ID!) { organization(id: $org) { instanceCount } }`, vars{"org": home}).want("organization.instanceCount", `1`)
 		})
@@ -220,7 +220,7 @@ func TestIdempotencyKey(t *testing.T) {
 	// The job is not found at the moment, as when another process does it, and its effect may be still to come.
 	t.Run("Slow", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			s, meanwhile := interruptible(t, open, &clock{}, "attempts = attempts + 1", "run_at = ") // which claims one job
+			s, meanwhile := interruptible(t, open, &dbtest.Clock{}, "attempts = attempts + 1", "run_at = ") // which claims one job
 			ada := s.signUp("ada")
 			take := func() { s.exec(`DELETE FROM jobs WHERE kind = 'set card'`) }
 			meanwhile.Store(&take)
@@ -257,10 +257,10 @@ func TestIdempotencyKey(t *testing.T) {
 					s.Fatal(err)
 				}
 			}
-			s.clock.advance(24*time.Hour - time.Minute)
+			s.clock.Advance(24*time.Hour - time.Minute)
 			sweep()
 			ada.keyed("key", rename, vars{"name": "Eve"}).check(fault.BadRequest, "")
-			s.clock.advance(2 * time.Minute)
+			s.clock.Advance(2 * time.Minute)
 			sweep()
 			ada.keyed("key", rename, vars{"name": "Eve"}).want("updateProfile.user.firstName", `"Eve"`)
 		})

@@ -24,7 +24,7 @@ func TestIndexes(t *testing.T) {
 		t.Run(name+"/postgres", func(t *testing.T) {
 			t.Parallel()
 			address := dbtest.Postgres(t)
-			s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address, options...) }, &clock{})
+			s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address, options...) }, &dbtest.Clock{})
 			s.executor = nil
 			// What is known of the rows decides, and it must not come to be known by the way.
 			for table := range dbtest.Dump(t, s.db) {

@@ -245,7 +245,7 @@ func TestResizeInstance(t *testing.T) {
 			}
 			owner.do(resizeInstance, vars{"id": id, "plan": "cloud-4gb"}) // only the storage has to wait
 			owner.runs(id)
-			s.clock.advance(6 * time.Hour)
+			s.clock.Advance(6 * time.Hour)
 			owner.refusedWhole(home, fault.InvalidInput, "input.storageGb", resizeInstance, vars{"id": id, "storage": 10})
 			owner.do(resizeInstance, vars{"id": id, "storage": 250}).want("resizeInstance.instance.storageGb", `250`)
 		})

@@ -439,15 +439,15 @@ func TestOrganizationEvents(t *testing.T) {
 // grows lets time pass for somebody who keeps using the API, as a session ends when it is not used.
 func (p *person) grows(older time.Duration) {
 	p.Helper()
-	p.clock.advance(older / 2)
+	p.clock.Advance(older / 2)
 	p.do(`{ viewer { id } }`, nil)
-	p.clock.advance(older - older/2)
+	p.clock.Advance(older - older/2)
 }
 
 // replicas are two servers on one database.
 func replicas(t *testing.T) []*studio {
 	t.Helper()
-	address, clock := dbtest.Postgres(t), &clock{}
+	address, clock := dbtest.Postgres(t), &dbtest.Clock{}
 	open := func(options ...db.Option) *db.DB { return dbtest.Open(t, address, options...) }
 	return []*studio{start(t, open, clock), start(t, open, clock)}
 }
@@ -576,13 +576,13 @@ func TestStreamEnds(t *testing.T) {
 			follower.nobody().do(resetPassword, vars{"token": token, "new": newPassword})
 		}},
 		{"SessionExpired", followEvents, fault.Unauthenticated, nil, func(owner, _ *person, _, _ string) {
-			owner.clock.advance(account.SessionLifetime + time.Second)
+			owner.clock.Advance(account.SessionLifetime + time.Second)
 		}},
 		{"APITokenRevoked", followEvents, fault.Unauthenticated, withAPIToken, revokeAPITokens},
 		// Here nothing but the passing of time makes the server look.
 		{"APITokenRevokedQuietly", followReceived, fault.Unauthenticated, withAPIToken, revokeAPITokens},
 		{"APITokenExpired", followEvents, fault.Unauthenticated, withAPIToken, func(owner, _ *person, _, _ string) {
-			owner.clock.advance(25 * time.Hour)
+			owner.clock.Advance(25 * time.Hour)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -628,7 +628,7 @@ func revokeAPITokens(_, follower *person, _, _ string) {
 // withAPIToken is a program that acts as a person, for a day.
 func withAPIToken(p *person) *person {
 	p.Helper()
-	expires := p.clock.now().Add(24 * time.Hour).Format(time.RFC3339)
+	expires := p.clock.Now().Add(24 * time.Hour).Format(time.RFC3339)
 	return p.with(p.do(createAPIToken, vars{"name": "program", "expires": expires}).str("createApiToken.token"))
 }
 

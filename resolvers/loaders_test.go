@@ -477,7 +477,7 @@ func TestDatabaseGone(t *testing.T) {
 		}
 		link := newLink(t, address.Host)
 		address.Host = link.Addr().String()
-		s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address.String(), options...) }, &clock{})
+		s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address.String(), options...) }, &dbtest.Clock{})
 		owner := s.signUp("owner")
 		s.settle()
 		link.cut()

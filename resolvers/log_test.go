@@ -159,7 +159,7 @@ func TestLogFile(t *testing.T) {
 	// The rest is not sent to one who has lost the right meanwhile, and what is cut off does not pass for whole.
 	t.Run("Demoted", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			s, demote := interruptible(t, open, &clock{}, `FROM "events"`)
+			s, demote := interruptible(t, open, &dbtest.Clock{}, `FROM "events"`)
 			owner := s.signUp("owner")
 			home := owner.home()
 			s.lengthen(home, 1_200)

@@ -161,7 +161,7 @@ func TestInviteUser(t *testing.T) {
 			owner := s.signUp("owner")
 			home := owner.home()
 			first := owner.invite(home, "new@example.com")
-			s.clock.advance(invitationLifetime)
+			s.clock.Advance(invitationLifetime)
 			if again := owner.invite(home, "new@example.com"); again != first {
 				s.Errorf("invited again as %s, was %s", again, first)
 			}
@@ -204,7 +204,7 @@ func TestInviteUser(t *testing.T) {
 			if wait <= 0 || wait > 24*60*60 {
 				s.Fatalf("retryAfter is %d seconds", wait)
 			}
-			s.clock.advance(time.Duration(wait) * time.Second)
+			s.clock.Advance(time.Duration(wait) * time.Second)
 			first.do(inviteUser, invite)
 			s.invitationToken("new@example.com", 6)
 		})
@@ -239,13 +239,13 @@ func TestResendInvitation(t *testing.T) {
 			home := owner.home()
 			id := owner.invite(home, guest.email)
 			old := s.invitationToken(guest.email, 1)
-			s.clock.advance(invitationLifetime - time.Hour)
+			s.clock.Advance(invitationLifetime - time.Hour)
 			resent := owner.do(resendInvitation, vars{"id": id}).str("resendInvitation.organizationUser.invitationExpiresAt")
 			expires, err := time.Parse(time.RFC3339, resent)
-			if left := expires.Sub(s.clock.now()); err != nil || left < invitationLifetime-time.Hour || left > invitationLifetime {
+			if left := expires.Sub(s.clock.Now()); err != nil || left < invitationLifetime-time.Hour || left > invitationLifetime {
 				s.Errorf("it expires at %s, want seven days from now", resent)
 			}
-			s.clock.advance(2 * time.Hour)
+			s.clock.Advance(2 * time.Hour)
 			guest.refused(fault.InvitationInvalid, "input.token", acceptInvitation, vars{"token": old})
 			guest.do(acceptInvitation, vars{"token": s.invitationToken(guest.email, 2)}).want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
 			s.wantLog(home, db.UserInvited, db.InvitationResent, db.InvitationAccepted)
@@ -264,7 +264,7 @@ func TestResendInvitation(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, guest := s.signUp("owner"), s.verified("guest")
 			id := owner.invite(owner.home(), guest.email)
-			s.clock.advance(invitationLifetime)
+			s.clock.Advance(invitationLifetime)
 			owner.do(resendInvitation, vars{"id": id})
 			guest.do(acceptInvitation, vars{"id": id}).want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
 		})
@@ -278,7 +278,7 @@ func TestResendInvitation(t *testing.T) {
 				owner.do(resendInvitation, vars{"id": id})
 			}
 			owner.refusedWhole(home, fault.RateLimited, "", resendInvitation, vars{"id": id})
-			s.clock.advance(24 * time.Hour)
+			s.clock.Advance(24 * time.Hour)
 			owner.do(resendInvitation, vars{"id": id})
 		})
 	})
@@ -313,7 +313,7 @@ var endings = []struct {
 	{"Declined", func(_, guest *person, _, id, _ string) { guest.do(declineInvitation, vars{"id": id}) }},
 	{"Revoked", func(owner, _ *person, _, id, _ string) { owner.do(removeUser, vars{"id": id}) }},
 	{"Resent", func(owner, _ *person, _, id, _ string) { owner.do(resendInvitation, vars{"id": id}) }},
-	{"Expired", func(owner, _ *person, _, _, _ string) { owner.clock.advance(invitationLifetime) }},
+	{"Expired", func(owner, _ *person, _, _, _ string) { owner.clock.Advance(invitationLifetime) }},
 	{"OrganizationDeleted", func(owner, _ *person, organizationID, _, _ string) {
 		owner.do(deleteOrganization, vars{"org": organizationID, "name": "owner's Organization"})
 	}},
@@ -453,7 +453,7 @@ func testRefusedAnswers(t *testing.T, mutation string) {
 	}{
 		{"Accepted", func(guest *person, id string) { guest.do(acceptInvitation, vars{"id": id}) }, fault.AlreadyMember},
 		{"Declined", func(guest *person, id string) { guest.do(declineInvitation, vars{"id": id}) }, fault.InvitationInvalid},
-		{"Expired", func(guest *person, _ string) { guest.clock.advance(invitationLifetime) }, fault.InvitationInvalid},
+		{"Expired", func(guest *person, _ string) { guest.clock.Advance(invitationLifetime) }, fault.InvitationInvalid},
 	} {
 		t.Run("After"+answered.name, func(t *testing.T) {
 			on(t, func(s *studio) {
@@ -473,7 +473,7 @@ func TestViewerInvitations(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, guest := s.signUp("owner"), s.verified("guest")
 			expired := owner.invite(owner.create("Expired", "expired"), guest.email)
-			s.clock.advance(invitationLifetime)
+			s.clock.Advance(invitationLifetime)
 			accepted := owner.invite(owner.create("Accepted", "accepted"), guest.email)
 			declined := owner.invite(owner.create("Declined", "declined"), guest.email)
 			older := owner.invite(owner.create("Older", "older"), guest.email)

@@ -541,7 +541,7 @@ func TestOrganizationBySubdomain(t *testing.T) {
 			p.do(organizationAtDomain, vars{"subdomain": "Acme"}).want("organizationBySubdomain", want)
 		}
 		owner.do(organizationAtDomain, vars{"subdomain": "other"}).want("organizationBySubdomain", `null`)
-		s.clock.advance(8 * 24 * time.Hour)
+		s.clock.Advance(8 * 24 * time.Hour)
 		invited.do(organizationAtDomain, vars{"subdomain": "acme"}).want("organizationBySubdomain", `null`)
 	})
 }

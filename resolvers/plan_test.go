@@ -112,10 +112,10 @@ func TestPlannedCredential(t *testing.T) {
 		s.executor = nil
 		const create = `mutation($at: Time) { createApiToken(input: { name: "x", expiresAt: $at }) { token } }`
 		lasting := s.with(owner.do(create, nil).str("createApiToken.token"))
-		ending := s.with(owner.do(create, vars{"at": s.clock.now().Add(40 * day).Format(time.RFC3339)}).str("createApiToken.token"))
+		ending := s.with(owner.do(create, vars{"at": s.clock.Now().Add(40 * day).Format(time.RFC3339)}).str("createApiToken.token"))
 		const email = `"owner@example.com"`
 		for range 2 { // each use makes the session last 30 days more
-			s.clock.advance(29 * day)
+			s.clock.Advance(29 * day)
 			owner.do(query, nil).want("viewer.user.email", email)
 		}
 		lasting.do(query, nil).want("viewer.user.email", email)
@@ -123,7 +123,7 @@ func TestPlannedCredential(t *testing.T) {
 		tokens := owner.do(`{ viewer { apiTokens { lastUsedAt } } }`, nil) // newest first
 		tokens.want("viewer.apiTokens.0.lastUsedAt", `null`)
 		tokens.str("viewer.apiTokens.1.lastUsedAt")
-		s.clock.advance(31 * day)
+		s.clock.Advance(31 * day)
 		owner.do(query, nil).want("viewer", `null`)
 		lasting.do(query, nil).want("viewer.user.email", email)
 	})

@@ -29,7 +29,7 @@ func rated(t *testing.T, behindProxy bool, test func(s *studio)) {
 		options.TrustedProxies = trusted
 	}
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-		test(start(t, open, &clock{frozen: time.Now()}).beside(options, loaderWait))
+		test(start(t, open, &dbtest.Clock{Start: time.Now()}).beside(options, loaderWait))
 	})
 }
 
@@ -70,7 +70,7 @@ func TestRates(t *testing.T) {
 			if count, _ := allowed(func() *answer { return other.postJSON(anything) }); count != 10 {
 				s.Errorf("%d operations of somebody else were allowed, want 10", count)
 			}
-			s.clock.advance(time.Second)
+			s.clock.Advance(time.Second)
 			if count, _ := allowed(func() *answer { return greedy.postJSON(anything) }); count != 1 {
 				s.Errorf("after a second %d operations were allowed, want 1", count)
 			}

@@ -46,7 +46,7 @@ const password = "correct horse battery"
 type studio struct {
 	*testing.T
 	url        string
-	clock      *clock
+	clock      *dbtest.Clock
 	db         *db.DB
 	mailbox    *mail.Mailbox
 	stripe     string // the URL of the sandbox
@@ -63,11 +63,11 @@ type studio struct {
 // on runs a test on every engine.
 func on(t *testing.T, test func(s *studio)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) { test(start(t, open, &clock{})) })
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) { test(start(t, open, &dbtest.Clock{})) })
 }
 
 // interruptible starts a server that does what meanwhile holds, once, before a statement that has all of the texts.
-func interruptible(t *testing.T, open func(...db.Option) *db.DB, clock *clock, texts ...string) (s *studio, meanwhile *atomic.Pointer[func()]) {
+func interruptible(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock, texts ...string) (s *studio, meanwhile *atomic.Pointer[func()]) {
 	t.Helper()
 	meanwhile = &atomic.Pointer[func()]{}
 	return start(t, func(options ...db.Option) *db.DB {
@@ -85,11 +85,11 @@ func interruptible(t *testing.T, open func(...db.Option) *db.DB, clock *clock, t
 }
 
 // start starts a server; several on one database are as many processes.
-func start(t *testing.T, open func(...db.Option) *db.DB, clock *clock) *studio {
+func start(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock) *studio {
 	t.Helper()
 	s := &studio{T: t, clock: clock, statements: &statements{}, latest: &atomic.Pointer[weak.Pointer[http.Request]]{}}
-	s.db = open(db.WithClock(clock.now), db.WithStatementHook(s.statements.add))
-	s.mailbox = mail.NewMailbox(clock.now)
+	s.db = open(db.WithClock(clock.Now), db.WithStatementHook(s.statements.add))
+	s.mailbox = mail.NewMailbox(clock.Now)
 	jobs := job.NewQueue(s.db, mail.ErrPermanent)
 	events := event.NewHub(s.db)
 	s.events = events
@@ -173,29 +173,6 @@ const loaderWait = 2 * time.Millisecond
 
 // cheapHashing keeps the memory-hard part from being most of what the tests take.
 var cheapHashing = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
-
-// clock is the time that the server believes in: the real one, or one that stands still, and what
-// tests add to it.
-type clock struct {
-	frozen time.Time
-	mu     sync.Mutex
-	ahead  time.Duration
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.frozen.IsZero() {
-		return c.frozen.Add(c.ahead)
-	}
-	return time.Now().Add(c.ahead)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead += d
-}
 
 // statements are those that the server has sent to its database.
 type statements struct {

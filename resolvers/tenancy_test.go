@@ -204,7 +204,7 @@ func TestStatementsNameTheirOrganization(t *testing.T) {
 	sent := &statements{} // apart from the server's, which waiting for streams takes
 	s := start(t, func(options ...db.Option) *db.DB {
 		return dbtest.Open(t, address, append(options, db.WithStatementHook(sent.add))...)
-	}, &clock{})
+	}, &dbtest.Clock{})
 
 	called := driveAll(s)
 	for _, r := range roots(schema()) {
@@ -374,7 +374,7 @@ func driveAll(s *studio) string {
 	// Sweeps, which find what is old.
 	s.settle()
 	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), loaderWait)
-	s.clock.advance(60 * 24 * time.Hour)
+	s.clock.Advance(60 * 24 * time.Hour)
 	if err := errors.Join(edge.Accounts.Sweep(s.Context()), s.bills.Sweep(s.Context()), s.webhooks.Sweep(s.Context()), edge.Sweep(s.Context())); err != nil {
 		s.Fatal(err)
 	}

@@ -152,7 +152,7 @@ func TestWebhooks(t *testing.T) {
 	// The clock stands still, so that a delivery which no signal tells of is never found.
 	t.Run("Told", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			s := start(t, open, &clock{frozen: time.Now()})
+			s := start(t, open, &dbtest.Clock{Start: time.Now()})
 			owner := s.signUp("owner")
 			home, r := owner.home(), s.receiver(nil)
 			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
@@ -187,7 +187,7 @@ func TestWebhooks(t *testing.T) {
 				s.Errorf("the delivery is %s", d.Raw)
 			}
 			r.answers(nil)
-			s.clock.advance(time.Minute)
+			s.clock.Advance(time.Minute)
 			s.wantMessages(r, 2)
 			d = owner.newestDelivery(home, 2)
 			if d.Get("status").String() != "DELIVERED" || d.Get("error").Type != gjson.Null {
@@ -267,7 +267,7 @@ func TestWebhooks(t *testing.T) {
 			id, _ := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
 			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
 			owner.newestDelivery(home, 1)
-			s.clock.advance(5 * 24 * time.Hour)
+			s.clock.Advance(5 * 24 * time.Hour)
 			state := func() gjson.Result {
 				return owner.do(webhookEndpoints, vars{"org": home}).get("organization.webhookEndpoints.0")
 			}
@@ -312,7 +312,7 @@ func TestWebhooks(t *testing.T) {
 			if got := strings.Count(m.header.Get("Webhook-Signature"), "v1,"); got != 2 {
 				s.Errorf("%d signatures", got)
 			}
-			s.clock.advance(25 * time.Hour)
+			s.clock.Advance(25 * time.Hour)
 			owner.do(testWebhookEndpoint, vars{"id": id})
 			if got := strings.Count(s.wantMessages(r, 2)[1].header.Get("Webhook-Signature"), "v1,"); got != 1 {
 				s.Errorf("after a day there are %d signatures", got)
@@ -329,7 +329,7 @@ func TestWebhooks(t *testing.T) {
 			owner.do(deleteWebhookEndpoint, vars{"id": id}).want("deleteWebhookEndpoint.deletedWebhookEndpointId", `"`+id+`"`)
 			owner.refused(fault.NotFound, "input.webhookEndpointId", testWebhookEndpoint, vars{"id": id})
 			owner.do(updateOrganization, vars{"org": home, "name": "Third"})
-			s.clock.advance(time.Hour)
+			s.clock.Advance(time.Hour)
 			s.eventually("the jobs to end", func() bool { return s.count("jobs WHERE kind = '"+db.WebhookJob+"'") == 0 })
 			if got := len(r.messages()); got != 1 {
 				s.Errorf("%d messages came", got)

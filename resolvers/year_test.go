@@ -70,7 +70,7 @@ func dollars(cents int64) string { return fmt.Sprintf("%.2f", float64(cents)/100
 func TestYear(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
 		// It stands still, so that months end to the second.
-		s := start(t, open, &clock{frozen: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+		s := start(t, open, &dbtest.Clock{Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 		owner := s.signUp("owner")
 		home := owner.home()
 		l := &ledger{person: owner, organization: home, read: map[string]bool{}}

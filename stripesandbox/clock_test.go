@@ -30,7 +30,7 @@ func TestPeriods(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(f *fixture) {
-				f.pass(test.start.Sub(start))
+				f.clock.Set(test.start)
 				c := f.customer("pm_card_visa")
 				s := f.subscribe(c.ID, order{"studio-2gb", test.interval, 1000, 1})
 				from := test.start.UTC()
@@ -57,9 +57,9 @@ func TestTime(t *testing.T) {
 	each(t, func(f *fixture) {
 		c := f.customer("pm_card_visa")
 		f.subscribe(c.ID, compute)
-		f.pass(59 * day) // 31 March
+		f.clock.Advance(59 * day) // 31 March
 		equal(f, "invoices", len(f.invoices(c.ID)), 3)
-		f.pass(31 * day)
+		f.clock.Advance(31 * day)
 		f.unchanged(func() {}) // until somebody asks
 		// Also of a request that is refused, what time did stays done.
 		_, err := f.client.V1Customers.Retrieve(f.Context(), "cus_unknown", nil)
@@ -182,9 +182,9 @@ func TestAdvance(t *testing.T) {
 		each(t, func(f *fixture) {
 			c := f.customer("pm_card_visa")
 			annual := f.subscribe(c.ID, yearly)
-			f.pass(10 * day)
+			f.clock.Advance(10 * day)
 			monthly := f.subscribe(c.ID, compute)
-			f.pass(time.Hour)
+			f.clock.Advance(time.Hour)
 			other := f.customer("pm_card_mastercard")
 			third := f.subscribe(other.ID, storage)
 			equal(f, "billed", f.moveTo(start.AddDate(1, 0, 0)), 23)
@@ -203,11 +203,11 @@ func TestAdvance(t *testing.T) {
 	})
 	t.Run("Clock", func(t *testing.T) {
 		each(t, func(f *fixture) {
-			f.pass(400 * time.Millisecond)
+			f.clock.Advance(400 * time.Millisecond)
 			status, body := f.post(`{"to": "2026-03-01T10:00:00.7+02:00"}`)
 			equal(f, "answer", []any{status, body}, []any{200, map[string]any{"now": "2026-03-01T08:00:01Z", "invoices": 0.0}})
 			equal(f, "created", f.customer("").Created, time.Date(2026, 3, 1, 8, 0, 1, 0, time.UTC).Unix())
-			f.pass(time.Hour)
+			f.clock.Advance(time.Hour)
 			equal(f, "an hour later", f.customer("").Created, time.Date(2026, 3, 1, 9, 0, 1, 0, time.UTC).Unix())
 		})
 	})
@@ -250,7 +250,7 @@ func TestAdvance(t *testing.T) {
 				"OtherPage":   {"POST", "127.0.0.1:50000", "localhost:8080", []string{"Origin", "https://evil.example"}, 403},
 			} {
 				f.run(name, func() {
-					to := f.now().Add(f.ahead() + time.Hour).Format(time.RFC3339)
+					to := f.clock.Now().Add(f.ahead() + time.Hour).Format(time.RFC3339)
 					r := httptest.NewRequest(test.method, "/dev/stripe/advance", strings.NewReader(`{"to": "`+to+`"}`))
 					r.RemoteAddr, r.Host = test.client, test.host
 					if test.header != nil {

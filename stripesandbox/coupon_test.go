@@ -122,7 +122,7 @@ func TestPromotionCodes(t *testing.T) {
 			f.refused(err, 400, "", "An active promotion code with `code: SPRING` already exists.")
 			found := f.codes("spring")
 			equal(f, "before", []any{len(found), found[0].Active, found[0].MaxRedemptions}, []any{1, true, int64(2)})
-			f.pass(time.Hour)
+			f.clock.Advance(time.Hour)
 			equal(f, "after", f.codes("spring")[0].Active, false)
 			active := all(f, f.client.V1PromotionCodes.List(f.Context(), &stripe.PromotionCodeListParams{Active: stripe.Bool(true)}).All(f.Context()))
 			equal(f, "active codes", len(active), 3)

@@ -33,6 +33,7 @@ var start = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 // fixture is a sandbox with a client of Stripe's own library, and a receiver of webhooks.
 type fixture struct {
 	*testing.T
+	clock   *dbtest.Clock
 	db      *db.DB
 	queue   *job.Queue
 	api     *httptest.Server
@@ -40,7 +41,6 @@ type fixture struct {
 	client  *stripe.Client
 
 	mu     sync.Mutex
-	time   time.Time
 	events []stripe.Event
 	// hook, if set, is how the next webhook is answered.
 	hook func() int
@@ -67,8 +67,8 @@ func (f *fixture) run(name string, test func()) {
 
 func newFixture(t *testing.T, open func(...db.Option) *db.DB) *fixture {
 	t.Helper()
-	f := &fixture{T: t, time: start}
-	f.db = open(db.WithClock(f.now))
+	f := &fixture{T: t, clock: &dbtest.Clock{Start: start}}
+	f.db = open(db.WithClock(f.clock.Now))
 	receiver := httptest.NewServer(http.HandlerFunc(f.receive))
 	t.Cleanup(receiver.Close)
 	f.queue = job.NewQueue(f.db, errPermanent)
@@ -83,19 +83,6 @@ func newFixture(t *testing.T, open func(...db.Option) *db.DB) *fixture {
 	return f
 }
 
-func (f *fixture) now() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.time
-}
-
-// pass lets time pass by itself.
-func (f *fixture) pass(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.time = f.time.Add(d)
-}
-
 func (f *fixture) receive(w http.ResponseWriter, r *http.Request) {
 	payload, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -106,8 +93,8 @@ func (f *fixture) receive(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		f.Error(err)
 	}
-	if !bytes.HasPrefix([]byte(header), fmt.Appendf(nil, "t=%d,", f.now().Unix())) {
-		f.Errorf("signed %s at %d", header, f.now().Unix())
+	if !bytes.HasPrefix([]byte(header), fmt.Appendf(nil, "t=%d,", f.clock.Now().Unix())) {
+		f.Errorf("signed %s at %d", header, f.clock.Now().Unix())
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -171,7 +171,7 @@ func TestSubscribe(t *testing.T) {
 			must[*stripe.Invoice](f)(f.client.V1Invoices.Pay(f.Context(), s.LatestInvoice.ID, nil))
 			equal(f, "paid", f.status(s.ID), "active")
 			f.cancel(canceled.ID)
-			f.pass(23 * time.Hour)
+			f.clock.Advance(23 * time.Hour)
 			equal(f, "not paid", f.status(left.ID), "incomplete_expired")
 			_, err := f.client.V1Invoices.Pay(f.Context(), left.LatestInvoice.ID, nil)
 			f.refused(err, 400, "", "This invoice is void, and can no longer be paid.")
@@ -276,7 +276,7 @@ func TestUpdate(t *testing.T) {
 				c := f.customer("pm_card_visa")
 				f.product(big.product, "4 GB")
 				s := f.subscribe(c.ID, compute, storage)
-				f.pass(test.after)
+				f.clock.Advance(test.after)
 				changed := must[*stripe.Subscription](f)(f.update(s.ID, test.items(s)...))
 				in := f.latest(c.ID)
 				equal(f, "invoice", summarize(in), test.invoice)
@@ -303,11 +303,11 @@ func TestUpdate(t *testing.T) {
 			c := f.customer("pm_card_visa")
 			f.product(big.product, "4 GB")
 			s := f.subscribe(c.ID, compute)
-			f.pass(7 * day)
+			f.clock.Advance(7 * day)
 			must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, PriceData: priceOf(big)}))
-			f.pass(7 * day)
+			f.clock.Advance(7 * day)
 			must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, PriceData: priceOf(compute)}))
-			f.pass(7 * day)
+			f.clock.Advance(7 * day)
 			f.cancel(s.ID)
 			var totals []int64
 			for _, in := range f.invoices(c.ID) {
@@ -322,7 +322,7 @@ func TestUpdate(t *testing.T) {
 		each(t, func(f *fixture) {
 			c := f.customer("pm_card_visa")
 			s := f.subscribe(c.ID, compute)
-			f.pass(day)
+			f.clock.Advance(day)
 			got := must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, PriceData: priceOf(compute)}))
 			equal(f, "price", got.Items.Data[0].Price.ID, s.Items.Data[0].Price.ID)
 			got = must[*stripe.Subscription](f)(f.client.V1Subscriptions.Update(f.Context(), s.ID, &stripe.SubscriptionUpdateParams{Metadata: map[string]string{"instance_name": "new"}}))
@@ -391,10 +391,10 @@ func TestCancel(t *testing.T) {
 		each(t, func(f *fixture) {
 			c := f.customer("pm_card_visa")
 			s := f.subscribe(c.ID, compute, storage)
-			f.pass(7 * day)
+			f.clock.Advance(7 * day)
 			f.deliver()
 			f.told()
-			at := f.now().Unix()
+			at := f.clock.Now().Unix()
 			got := f.cancel(s.ID)
 			equal(f, "subscription", []any{string(got.Status), got.CanceledAt, got.EndedAt}, []any{"canceled", at, at})
 			in := f.latest(c.ID)
@@ -566,7 +566,7 @@ func TestDiscounts(t *testing.T) {
 		each(t, func(f *fixture) {
 			c := f.customer("pm_card_visa")
 			s := subscribe(f, c.ID, []string{"tenpercent"}, compute)
-			f.pass(14 * day)
+			f.clock.Advance(14 * day)
 			must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, PriceData: priceOf(order{"studio-2gb", "month", 3999, 1})}))
 			in := f.latest(c.ID)
 			equal(f, "lines", lines(in), []string{
@@ -588,7 +588,7 @@ func TestDiscounts(t *testing.T) {
 				}
 				return must[*stripe.Subscription](f)(f.client.V1Subscriptions.Update(f.Context(), s.ID, params))
 			}
-			f.pass(14 * day)
+			f.clock.Advance(14 * day)
 			first := change("tenpercent").Discounts[0]
 			equal(f, "charges", f.charges(), []int64{1999})
 			must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, Quantity: stripe.Int64(2)}))
@@ -619,7 +619,7 @@ func TestDiscounts(t *testing.T) {
 			c := f.customer("pm_card_visa")
 			percent(f, "once", 50, "once")
 			s := subscribe(f, c.ID, []string{"once"}, compute)
-			f.pass(14 * day)
+			f.clock.Advance(14 * day)
 			must[*stripe.Subscription](f)(f.update(s.ID, &stripe.SubscriptionUpdateItemParams{ID: &s.Items.Data[0].ID, Quantity: stripe.Int64(2)}))
 			f.moveTo(start.Add(28 * day))
 			// Half of 1999; half of 3998 for half of what was paid; all.
