@@ -309,7 +309,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 // studio is the wired server.
 type studio struct {
 	handler       http.Handler
-	open          *sync.WaitGroup // requests under way, streams and WebSockets too
+	open          *sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
@@ -362,10 +362,7 @@ func (s *serveCommand) wire(draining context.Context, database *db.DB, leaving <
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", w.counted(w.edge.Handler(options)))
-	log := w.edge.Log(options)
-	mux.Handle("GET /organizations/{id}/events.ndjson", log)
-	mux.Handle("GET /organizations/{id}/events.csv", log)
+	w.edge.Register(mux, options)
 	mux.Handle("/webhooks/stripe", w.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
 	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
@@ -411,14 +408,6 @@ func (s *serveCommand) origins() []string {
 
 // onHTTPS tells whether users reach the server over https alone.
 func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
-
-func (w *studio) counted(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.open.Add(1)
-		defer w.open.Done()
-		next.ServeHTTP(rw, r)
-	})
-}
 
 // startBackground runs jobs, live updates, and each hour the removal of what has expired and the look
 // for what no webhook told. The returned function stops them and waits until they have ended.

@@ -1,6 +1,6 @@
 package resolvers
 
-// The handler: the schema with its resolvers, guards and limits, served over every transport.
+// The handlers: the schema with its resolvers, guards and limits, served over every transport, and the log.
 
 import (
 	"context"
@@ -25,7 +25,7 @@ const (
 	persistedCache = 1_000 // documents that clients refer to by their hash
 )
 
-// HandlerOptions is what the handler depends on from outside.
+// HandlerOptions is what the handlers depend on from outside.
 type HandlerOptions struct {
 	// Secure marks cookies as fit for https alone.
 	Secure bool
@@ -39,14 +39,23 @@ type HandlerOptions struct {
 	Unplanned bool
 	// Traced tells that requests have spans, of which operations are parts.
 	Traced bool
-	// Open, if set, counts the streams of events and the WebSockets that are open.
+	// Open, if set, counts the requests of GraphQL, the streams of events and the WebSockets that are open.
 	Open *sync.WaitGroup
 	// Draining is done when streams are to end, so that clients connect elsewhere.
 	Draining context.Context
 }
 
-// Handler serves GraphQL.
-func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
+// Register serves GraphQL, and an organization's log as a file. What a caller sends to either counts
+// against one limit.
+func (r *Resolvers) Register(mux *http.ServeMux, options HandlerOptions) {
+	limit := r.limiter(options)
+	mux.Handle("/graphql", r.graphQL(options, limit))
+	log := r.log(options, limit)
+	mux.Handle("GET /organizations/{id}/events.ndjson", log)
+	mux.Handle("GET /organizations/{id}/events.csv", log)
+}
+
+func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler {
 	schema := graph.NewExecutableSchema(graph.Config{
 		Resolvers: r, Directives: r.directives(), Complexity: complexity(),
 	})
@@ -74,7 +83,6 @@ func (r *Resolvers) Handler(options HandlerOptions) http.Handler {
 	exec.AroundResponses(r.loadersForResponse)
 	exec.AroundRootFields(r.beginRootField)
 
-	limit := r.limit(options)
 	served := transport.New(exec, r.admit(options, limit))
 	served.Limit = limit
 	served.Recover = recovered

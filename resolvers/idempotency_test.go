@@ -208,7 +208,7 @@ func TestIdempotencyKey(t *testing.T) {
 			leave := func() { cancel() }
 			meanwhile.Store(&leave)
 			response := httptest.NewRecorder()
-			s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0).Handler(resolvers.HandlerOptions{}).ServeHTTP(response, request)
+			routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), resolvers.HandlerOptions{}).ServeHTTP(response, request)
 			if !strings.Contains(response.Body.String(), `"errors"`) {
 				t.Fatalf("the client got %s", response.Body)
 			}

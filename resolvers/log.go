@@ -43,10 +43,9 @@ type logEntry struct {
 	Summary    string    `json:"summary"`
 }
 
-// Log serves GET /organizations/{id}/events.ndjson and events.csv, oldest first, up to what has
-// happened meanwhile. Who may not read the log gets the answer that GraphQL gives them.
-func (r *Resolvers) Log(options HandlerOptions) http.Handler {
-	limit := r.limit(options)
+// log serves the log oldest first, up to what has happened meanwhile. Who may not read it gets the answer
+// that GraphQL gives them.
+func (r *Resolvers) log(options HandlerOptions, limit limiter) http.Handler {
 	admit := r.admit(options, limit)
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		organizationID, asCSV := request.PathValue("id"), strings.HasSuffix(request.URL.Path, ".csv")

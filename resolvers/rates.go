@@ -45,15 +45,18 @@ func newRates(perSecond int, now func() time.Time) *rates {
 	}
 }
 
-// limit is the limit of a handler: one that refuses nothing, when none is set.
-func (r *Resolvers) limit(options HandlerOptions) func(ctx context.Context, operations int) error {
+// limiter refuses operations of whoever has sent too many.
+type limiter func(ctx context.Context, operations int) error
+
+// limiter refuses nothing when no limit is set.
+func (r *Resolvers) limiter(options HandlerOptions) limiter {
 	if options.RateLimit == 0 {
 		return func(context.Context, int) error { return nil }
 	}
 	return newRates(options.RateLimit, r.DB.Now).limit
 }
 
-// limit refuses operations of whoever has sent too many. Callers are told apart by their tokens, as
+// limit is a limiter. Callers are told apart by their tokens, as
 // only the database knows whose a token is; who has none is told apart by address.
 func (r *rates) limit(ctx context.Context, operations int) error {
 	in := requestOf(ctx)

@@ -86,14 +86,23 @@ func TestRates(t *testing.T) {
 	})
 	t.Run("LogFile", func(t *testing.T) {
 		rated(t, false, func(s *studio) {
-			count, a := 0, &answer{}
-			for ; count < 100; count++ {
-				if a = s.with("somebody").download("org", "events.csv", nil); a.status != http.StatusUnauthorized {
-					break
-				}
+			ways := map[string]func(p *person) *answer{
+				"operations": func(p *person) *answer { return p.postJSON(anything) },
+				"NDJSON":     func(p *person) *answer { return p.download("org", "events.ndjson", nil) },
+				"CSV":        func(p *person) *answer { return p.download("org", "events.csv", nil) },
 			}
-			if count != 10 || a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" {
-				s.Errorf("%d requests were allowed, want 10, and the next was answered %d with %v", count, a.status, a.header)
+			for spent, spend := range ways {
+				caller := s.with(spent)
+				for range 10 {
+					if a := spend(caller); a.status == http.StatusTooManyRequests {
+						s.Errorf("%s were refused before the limit", spent)
+					}
+				}
+				for asked, ask := range ways {
+					if a := ask(caller); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "1" {
+						s.Errorf("after ten %s, %s was answered %d with %v", spent, asked, a.status, a.header)
+					}
+				}
 			}
 		})
 	})

@@ -53,7 +53,7 @@ func requestOf(ctx context.Context) *request {
 // that the cookie may be relied on when there is no authorization. Opening a WebSocket counts as one
 // operation against the limit.
 func (r *Resolvers) admit(
-	options HandlerOptions, limit func(ctx context.Context, operations int) error,
+	options HandlerOptions, limit limiter,
 ) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
 	return func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
 		admitted := &request{

@@ -114,7 +114,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock) *s
 	var streams sync.WaitGroup
 	options := resolvers.HandlerOptions{Open: &streams, Draining: draining, Origins: []string{"https://front-end.example.com"}}
 	if s.db.CanRead() {
-		s.executor = edge.Handler(resolvers.HandlerOptions{Unplanned: true})
+		s.executor = routes(edge, resolvers.HandlerOptions{Unplanned: true})
 	}
 	mux := routes(edge, options)
 	mux.Handle("/webhooks/stripe", s.bills.Webhook())
@@ -142,10 +142,8 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock) *s
 
 // routes are where the resolvers are reached.
 func routes(edge *resolvers.Resolvers, options resolvers.HandlerOptions) *http.ServeMux {
-	mux, log := http.NewServeMux(), edge.Log(options)
-	mux.Handle("/graphql", edge.Handler(options))
-	mux.Handle("GET /organizations/{id}/events.ndjson", log)
-	mux.Handle("GET /organizations/{id}/events.csv", log)
+	mux := http.NewServeMux()
+	edge.Register(mux, options)
 	return mux
 }
 

@@ -64,8 +64,8 @@ type Handler struct {
 	// Recover makes an error of a panic.
 	Recover graphql.RecoverFunc
 
-	// Open counts the streams of events and the WebSockets that are open, which go on after ServeHTTP
-	// has returned.
+	// Open counts the requests under way, and the streams of events and the WebSockets, which go on
+	// after ServeHTTP has returned.
 	Open *sync.WaitGroup
 
 	// Draining is done when the server is shutting down: streams end, while queries and
@@ -103,6 +103,8 @@ func New(
 
 // ServeHTTP answers a request, or begins the stream of events or the WebSocket that it asks for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.Open.Add(1)
+	defer h.Open.Done()
 	serve := h.serveHTTP
 	if AsksForWebSocket(r) {
 		serve = h.serveWebSocket
