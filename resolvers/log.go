@@ -199,16 +199,9 @@ func optionalCell(text *string) string {
 // refuseLog answers with the status of an error and its message.
 func refuseLog(ctx context.Context, w http.ResponseWriter, err error) {
 	shown := present(ctx, err)
-	code, _ := shown.Extensions["code"].(string)
-	status := transport.Status(fault.Code(code))
-	if fault.Code(code) == fault.NotFound { // which GraphQL tells with another status
+	status := transport.Refuse(w.Header(), shown)
+	if shown.Extensions["code"] == string(fault.NotFound) { // which GraphQL tells with another status
 		status = http.StatusNotFound
-	}
-	if wait, limited := shown.Extensions["retryAfter"].(int); limited {
-		w.Header().Set("Retry-After", strconv.Itoa(wait))
-	}
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	http.Error(w, shown.Message, status)
 }

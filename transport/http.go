@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"studio/fault"
 )
@@ -79,7 +80,7 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 		status := http.StatusOK
 		// A client that accepts plain JSON looks for errors in the body, not in the status.
 		if response.Data == nil && mediaType == typeGraphQLResponse {
-			status = statusOf(response)
+			status = statusOf(response.Errors[0])
 		}
 		h.respond(w, mediaType, status, body)
 	}
@@ -136,21 +137,15 @@ func allowed(r *http.Request, operation *graphql.OperationContext) error {
 // refuse answers a request of which nothing was executed.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	response := h.present(r.Context(), err)
-	status := statusOf(response)
+	status := Refuse(w.Header(), response.Errors[0])
 	if refused, ok := errors.AsType[refusal](err); ok {
 		status = refused.status
 	}
-	switch status {
-	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	case http.StatusMethodNotAllowed:
+	if status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", "GET, POST")
 		if r.Method == http.MethodGet {
 			w.Header().Set("Allow", "POST")
 		}
-	}
-	if wait, ok := response.Errors[0].Extensions["retryAfter"].(int); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
 	mediaType := typeJSON
 	if accepted(r) == typeGraphQLResponse {
@@ -159,15 +154,22 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	h.respond(w, mediaType, status, encode(response))
 }
 
-// statusOf is the status for a response without data.
-func statusOf(response *graphql.Response) int {
-	code, _ := response.Errors[0].Extensions["code"].(string)
-	return Status(fault.Code(code))
+// Refuse sets the headers that tell of an error, as it is shown to the caller, and returns its status.
+func Refuse(header http.Header, err *gqlerror.Error) (status int) {
+	status = statusOf(err)
+	if status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if wait, ok := err.Extensions["retryAfter"].(int); ok {
+		header.Set("Retry-After", strconv.Itoa(wait))
+	}
+	return status
 }
 
-// Status is the status of HTTP for a request that fails with a code.
-func Status(code fault.Code) int {
-	switch code {
+// statusOf is the status of HTTP for a request that fails with an error.
+func statusOf(err *gqlerror.Error) int {
+	code, _ := err.Extensions["code"].(string)
+	switch fault.Code(code) {
 	case fault.Unauthenticated:
 		return http.StatusUnauthorized
 	case fault.Forbidden:

@@ -98,7 +98,7 @@ func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
 	if err != nil {
 		response := c.present(c.ctx, err)
 		code := closeForbidden
-		if statusOf(response) >= http.StatusTooManyRequests {
+		if statusOf(response.Errors[0]) >= http.StatusTooManyRequests {
 			code = websocket.StatusTryAgainLater
 		}
 		return closing(code, response.Errors[0].Message)
