@@ -39,7 +39,7 @@ type HandlerOptions struct {
 	Unplanned bool
 	// Traced tells that requests have spans, of which operations are parts.
 	Traced bool
-	// Open, if set, counts the requests of GraphQL, the streams of events and the WebSockets that are open.
+	// Open counts the requests of GraphQL, the streams of events and the WebSockets that are open.
 	Open *sync.WaitGroup
 	// Draining is done when streams are to end, so that clients connect elsewhere.
 	Draining context.Context
@@ -88,12 +88,8 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	served.Recover = recovered
 	served.CookieName = cookieName
 	served.AllowedOrigins = options.Origins
-	if options.Open != nil {
-		served.Open = options.Open
-	}
-	if options.Draining != nil {
-		served.Draining = options.Draining
-	}
+	served.Open = options.Open
+	served.Draining = options.Draining
 
 	crossOrigin := cors.New(cors.Options{
 		// A list that is empty would let everybody in.

@@ -208,7 +208,8 @@ func TestIdempotencyKey(t *testing.T) {
 			leave := func() { cancel() }
 			meanwhile.Store(&leave)
 			response := httptest.NewRecorder()
-			routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), resolvers.HandlerOptions{}).ServeHTTP(response, request)
+			options := resolvers.HandlerOptions{Open: &sync.WaitGroup{}, Draining: t.Context()}
+			routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), options).ServeHTTP(response, request)
 			if !strings.Contains(response.Body.String(), `"errors"`) {
 				t.Fatalf("the client got %s", response.Body)
 			}

@@ -43,6 +43,7 @@ func (s *studio) patient() *studio {
 func (s *studio) beside(options resolvers.HandlerOptions, wait time.Duration) *studio {
 	s.Helper()
 	edge := s.edge(job.NewQueue(s.db, mail.ErrPermanent), event.NewHub(s.db), wait)
+	options.Open, options.Draining = &sync.WaitGroup{}, s.Context()
 	server := httptest.NewServer(routes(edge, options))
 	s.Cleanup(server.Close)
 	other := *s

@@ -114,7 +114,9 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock) *s
 	var streams sync.WaitGroup
 	options := resolvers.HandlerOptions{Open: &streams, Draining: draining, Origins: []string{"https://front-end.example.com"}}
 	if s.db.CanRead() {
-		s.executor = routes(edge, resolvers.HandlerOptions{Unplanned: true})
+		unplanned := options
+		unplanned.Unplanned = true
+		s.executor = routes(edge, unplanned)
 	}
 	mux := routes(edge, options)
 	mux.Handle("/webhooks/stripe", s.bills.Webhook())

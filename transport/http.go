@@ -53,11 +53,11 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, err := h.Authenticate(r.Context(), r, r.Header.Get("Authorization"))
+	ctx, err := h.authenticate(r.Context(), r, r.Header.Get("Authorization"))
 	if err != nil {
 		return err
 	}
-	if err := h.limitRate(ctx, len(operations)); err != nil {
+	if err := h.Limit(ctx, len(operations)); err != nil {
 		return err
 	}
 
@@ -187,7 +187,7 @@ func statusOf(err *gqlerror.Error) int {
 
 // respond sends a response. An error means that the client went away, which needs no answer.
 func (h *Handler) respond(w http.ResponseWriter, mediaType string, status int, body []byte) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.WriteTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.writeTimeout))
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // or a longer one is sent in chunks

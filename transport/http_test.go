@@ -258,7 +258,7 @@ func TestBatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			schema, server := serve(t, func(h *Handler) { h.MaxBatch = 3 })
+			schema, server := serve(t, func(h *Handler) { h.maxBatch = 3 })
 			answer := send(t, server, "POST", "", test.body, sendsJSON, test.accept)
 			if name == "FailureFirst" {
 				answer.body = codes(t, answer.body)
@@ -290,7 +290,7 @@ func codes(t *testing.T, body string) (list string) {
 
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	_, server := serve(t, func(h *Handler) { h.Timeout = 50 * time.Millisecond })
+	_, server := serve(t, func(h *Handler) { h.timeout = 50 * time.Millisecond })
 	send(t, server, "POST", "", `{"query":"{slow}"}`, sendsJSON).expect(t, 200, "UNAVAILABLE")
 }
 

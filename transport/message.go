@@ -94,7 +94,7 @@ func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
 			return closing(closeBadMessage, "The Authorization in the payload must be a string.")
 		}
 	}
-	ctx, err := c.Authenticate(c.ctx, c.request, authorization)
+	ctx, err := c.authenticate(c.ctx, c.request, authorization)
 	if err != nil {
 		response := c.present(c.ctx, err)
 		code := closeForbidden
@@ -128,13 +128,13 @@ func (c *connection) subscribe(id string, payload map[string]any) *websocket.Clo
 	if exists {
 		return closing(closeSubscriberExists, "Subscriber for "+id+" already exists")
 	}
-	if open >= c.MaxOperations {
+	if open >= c.maxOperations {
 		c.reply(failure(id, c.present(c.ctx, fault.New(fault.RateLimited,
 			"This connection has %d operations open. Complete one first, or open another connection.",
-			c.MaxOperations))))
+			c.maxOperations))))
 		return nil
 	}
-	if err := c.limitRate(c.ctx, 1); err != nil {
+	if err := c.Limit(c.ctx, 1); err != nil {
 		c.reply(failure(id, c.present(c.ctx, err)))
 		return nil
 	}
@@ -210,7 +210,7 @@ func (c *connection) reply(m message) {
 // reading and all else.
 func (c *connection) write(m message) {
 	data, _ := json.Marshal(m)
-	ctx, cancel := context.WithTimeout(c.ctx, c.WriteTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.writeTimeout)
 	defer cancel()
 	_ = c.socket.Write(ctx, websocket.MessageText, data)
 }

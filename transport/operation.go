@@ -38,9 +38,9 @@ func Entries[T any](ctx context.Context, next func(ctx context.Context) (T, erro
 func (h *Handler) prepare(
 	ctx context.Context, params *graphql.RawParams,
 ) (*graphql.OperationContext, *graphql.Response) {
-	operation, errs := h.Executor.CreateOperationContext(graphql.StartOperationTrace(ctx), params)
+	operation, errs := h.executor.CreateOperationContext(graphql.StartOperationTrace(ctx), params)
 	if len(errs) > 0 {
-		return nil, h.Executor.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
+		return nil, h.executor.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
 	}
 	return operation, nil
 }
@@ -72,7 +72,7 @@ func (h *Handler) execute(
 			executed = func(run func()) { apart(func() { guarded(run) }) }
 		}
 		var responses graphql.ResponseHandler
-		executed(func() { responses, ctx = h.Executor.DispatchOperation(ctx, operation) })
+		executed(func() { responses, ctx = h.executor.DispatchOperation(ctx, operation) })
 		for reason == nil {
 			if guarded(func() { reason = wait() }); reason != nil {
 				break
@@ -113,14 +113,6 @@ func apart(run func()) {
 	running.Wait()
 }
 
-// limitRate refuses operations of a caller who sends too many.
-func (h *Handler) limitRate(ctx context.Context, operations int) error {
-	if h.Limit == nil {
-		return nil
-	}
-	return h.Limit(ctx, operations)
-}
-
 // bound limits the time of a query or mutation. A subscription lasts until its context ends, which is not
 // wrapped for each of many streams.
 func (h *Handler) bound(
@@ -129,12 +121,12 @@ func (h *Handler) bound(
 	if isSubscription(operation) {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, h.Timeout, h.tookLong())
+	return context.WithTimeoutCause(ctx, h.timeout, h.tookLong())
 }
 
 // present makes the response that tells of an error.
 func (h *Handler) present(ctx context.Context, err error) *graphql.Response {
-	return h.Executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)})
+	return h.executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)})
 }
 
 func isSubscription(operation *graphql.OperationContext) bool {

@@ -101,14 +101,14 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 
 	// The deadline is for this body alone: left in place, it would end a stream.
 	controller := http.NewResponseController(w)
-	_ = controller.SetReadDeadline(time.Now().Add(h.Timeout))
+	_ = controller.SetReadDeadline(time.Now().Add(h.timeout))
 	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), h.MaxBodyBytes)) + bytes.MinRead)
-	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, h.MaxBodyBytes))
+	body.Grow(int(min(max(r.ContentLength, 0), h.maxBodyBytes)) + bytes.MinRead)
+	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, h.maxBodyBytes))
 	_ = controller.SetReadDeadline(time.Time{})
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, false, refusal{http.StatusRequestEntityTooLarge,
-			fault.New(fault.BadRequest, "The body is too large. Send at most %d bytes.", h.MaxBodyBytes)}
+			fault.New(fault.BadRequest, "The body is too large. Send at most %d bytes.", h.maxBodyBytes)}
 	}
 	if err != nil {
 		return nil, false, fault.New(fault.BadRequest,
@@ -127,9 +127,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 		return nil, batch, fault.New(fault.BadRequest,
 			"The batch is empty. Send at least one operation.")
 	}
-	if len(list) > h.MaxBatch {
+	if len(list) > h.maxBatch {
 		return nil, batch, fault.New(fault.QueryTooComplex,
-			"The batch has %d operations. Send at most %d at once.", len(list), h.MaxBatch)
+			"The batch has %d operations. Send at most %d at once.", len(list), h.maxBatch)
 	}
 	for _, value := range list {
 		params, err := fromJSON(value)

@@ -24,7 +24,7 @@ func FuzzBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		schema, handler := newHandler()
-		handler.Timeout = 10 * time.Millisecond // of what waits
+		handler.timeout = 10 * time.Millisecond // of what waits
 		close(schema.finish)
 		request := httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(body))
 		request.Header.Set("Content-Type", typeJSON)

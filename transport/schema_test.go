@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -236,11 +237,16 @@ func newHandler() (*schema, *Handler) {
 	schema := newSchema()
 	execution := executor.New(schema)
 	execution.SetErrorPresenter(present)
-	execution.SetRecoverFunc(func(_ context.Context, panicked any) error { return errors.New(panicked.(string)) })
+	recovered := func(_ context.Context, panicked any) error { return errors.New(panicked.(string)) }
+	execution.SetRecoverFunc(recovered)
 	handler := New(execution, authenticate)
+	handler.Limit = func(context.Context, int) error { return nil }
+	handler.Recover = recovered
+	handler.Open = &sync.WaitGroup{}
+	handler.Draining = context.Background()
 	handler.CookieName = "studio_session"
 	handler.AllowedOrigins = []string{"https://studio.example"}
-	handler.MaxBodyBytes = 4096
+	handler.maxBodyBytes = 4096
 	return schema, handler
 }
 

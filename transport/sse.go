@@ -45,7 +45,7 @@ func (h *Handler) serveEvents(
 // stream: nothing else tells HTTP where that is.
 func (h *Handler) takeOver(w http.ResponseWriter) (net.Conn, error) {
 	controller := http.NewResponseController(w)
-	_ = controller.SetWriteDeadline(time.Now().Add(h.WriteTimeout))
+	_ = controller.SetWriteDeadline(time.Now().Add(h.writeTimeout))
 	header := w.Header()
 	header.Set("Content-Type", typeEventStream+"; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
@@ -113,7 +113,7 @@ func (h *Handler) newEvents(conn net.Conn, gone func()) *events {
 	s := &events{Handler: h, conn: conn}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.idle = time.AfterFunc(h.KeepAlive, func() {
+	s.idle = time.AfterFunc(h.keepAlive, func() {
 		if s.ended() || s.push(comment) != nil {
 			gone()
 		}
@@ -136,8 +136,8 @@ func (s *events) push(text string) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	s.idle.Reset(s.KeepAlive)
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.WriteTimeout))
+	s.idle.Reset(s.keepAlive)
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.writeTimeout))
 	_, err := io.WriteString(s.conn, text)
 	return err
 }

@@ -110,13 +110,13 @@ func expectLines(t *testing.T, events *bufio.Reader, lines ...string) {
 
 func TestSSEKeepAlive(t *testing.T) {
 	t.Parallel()
-	_, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
+	_, server := serve(t, func(h *Handler) { h.keepAlive = 10 * time.Millisecond })
 	expectLines(t, stream(t.Context(), t, server, "subscription{wait}"), ":", ":", ":")
 }
 
 func TestSSECallerGone(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
+	schema, server := serve(t, func(h *Handler) { h.keepAlive = 10 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	stream(ctx, t, server, "subscription{wait}")
 	arrives(t, schema.started, "subscription")
@@ -127,7 +127,7 @@ func TestSSECallerGone(t *testing.T) {
 // A caller who has closed their side takes what is written, so that writing does not tell.
 func TestSSECallerHalfGone(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, func(h *Handler) { h.KeepAlive = 10 * time.Millisecond })
+	schema, server := serve(t, func(h *Handler) { h.keepAlive = 10 * time.Millisecond })
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestSSECallerHalfGone(t *testing.T) {
 func TestSSECallerDoesNotRead(t *testing.T) {
 	t.Parallel()
 	var open *sync.WaitGroup
-	_, server := serve(t, func(h *Handler) { h.WriteTimeout, open = 250*time.Millisecond, h.Open })
+	_, server := serve(t, func(h *Handler) { h.writeTimeout, open = 250*time.Millisecond, h.Open })
 	stream(t.Context(), t, server, "subscription{flood}")
 	ended := make(chan struct{})
 	go func() {

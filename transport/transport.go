@@ -14,22 +14,11 @@ import (
 	"studio/fault"
 )
 
-// Handler serves GraphQL at one URL over HTTP, server-sent events and WebSocket.
+// Handler serves GraphQL at one URL over HTTP, server-sent events and WebSocket. Its exported fields are set
+// before it serves.
 type Handler struct {
-	// Executor parses, validates and executes. Its error presenter shows every error, also those
-	// of the transport, whose context has no operation.
-	Executor graphql.GraphExecutor
-
-	// Authenticate puts the caller into the context: once for an HTTP request, and once for a
-	// WebSocket, when the client sent connection_init. Authorization is the header's value; over
-	// WebSocket it is the init payload's, if there is one. When it is empty, and only then, the
-	// request's session cookie may be relied on: a request that another site could have forged
-	// has been refused.
-	Authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error)
-
 	// Limit refuses operations of a caller who sends too many, before they are even parsed: once
-	// for an HTTP request, with how many it carries, and for each operation over WebSocket. It may
-	// be nil.
+	// for an HTTP request, with how many it carries, and for each operation over WebSocket.
 	Limit func(ctx context.Context, operations int) error
 
 	// CookieName is the name of the session cookie.
@@ -38,28 +27,6 @@ type Handler struct {
 	// AllowedOrigins may open a WebSocket with the session cookie, besides the origin whose host
 	// is the request's. Each is a full origin, such as "https://studio.example".
 	AllowedOrigins []string
-
-	// MaxBodyBytes is the size limit of a request's body and of a WebSocket message.
-	MaxBodyBytes int64
-
-	// MaxBatch is how many operations one HTTP request may carry.
-	MaxBatch int
-
-	// MaxOperations is how many operations may be open at once on one WebSocket.
-	MaxOperations int
-
-	// Timeout is how long a request's body may take to arrive, and how long a query or mutation
-	// may take. A context that ends because of it has a fault as its cause.
-	Timeout time.Duration
-
-	// KeepAlive is the time between two signs of life on an idle stream.
-	KeepAlive time.Duration
-
-	// InitTimeout is how long a WebSocket may stay open without connection_init.
-	InitTimeout time.Duration
-
-	// WriteTimeout is how long a client may take to take what it is sent, or to answer a ping.
-	WriteTimeout time.Duration
 
 	// Recover makes an error of a panic.
 	Recover graphql.RecoverFunc
@@ -72,31 +39,45 @@ type Handler struct {
 	// mutations are finished.
 	Draining context.Context
 
-	tookLong func() error // made once, as every operation has it
+	executor      graphql.GraphExecutor
+	authenticate  func(ctx context.Context, r *http.Request, authorization string) (context.Context, error)
+	maxBodyBytes  int64         // of a request's body and of a WebSocket message
+	maxBatch      int           // operations that one HTTP request may carry
+	maxOperations int           // operations that may be open at once on one WebSocket
+	timeout       time.Duration // for a request's body to arrive, and for a query or mutation
+	keepAlive     time.Duration // between two signs of life on an idle stream
+	initTimeout   time.Duration // for a WebSocket without connection_init
+	writeTimeout  time.Duration // for a client to take what it is sent, or to answer a ping
+	tookLong      func() error  // why the context of an operation has ended; made once, as every one has it
 }
 
-// New makes a handler with sensible limits, which may be changed before it serves.
+// New makes a handler with sensible limits.
+//
+// The executor parses, validates and executes. Its error presenter shows every error, also those of the
+// transport, whose context has no operation.
+//
+// Authenticate puts the caller into the context: once for an HTTP request, and once for a WebSocket, when
+// the client sent connection_init. Authorization is the header's value; over WebSocket it is the init
+// payload's, if there is one. When it is empty, and only then, the request's session cookie may be relied
+// on: a request that another site could have forged has been refused.
 func New(
 	executor graphql.GraphExecutor,
 	authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error),
 ) *Handler {
 	h := &Handler{
-		Executor:      executor,
-		Authenticate:  authenticate,
-		MaxBodyBytes:  1 << 20,
-		MaxBatch:      10,
-		MaxOperations: 100,
-		Timeout:       30 * time.Second,
-		KeepAlive:     15 * time.Second,
-		InitTimeout:   10 * time.Second,
-		WriteTimeout:  10 * time.Second,
-		Recover:       graphql.DefaultRecover,
-		Open:          &sync.WaitGroup{},
-		Draining:      context.Background(),
+		executor:      executor,
+		authenticate:  authenticate,
+		maxBodyBytes:  1 << 20,
+		maxBatch:      10,
+		maxOperations: 100,
+		timeout:       30 * time.Second,
+		keepAlive:     15 * time.Second,
+		initTimeout:   10 * time.Second,
+		writeTimeout:  10 * time.Second,
 	}
 	h.tookLong = sync.OnceValue(func() error {
 		return fault.New(fault.Unavailable,
-			"The operation took longer than %s and was stopped. Ask for less at once, or try again later.", h.Timeout)
+			"The operation took longer than %s and was stopped. Ask for less at once, or try again later.", h.timeout)
 	})
 	return h
 }

@@ -94,7 +94,7 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 		_ = socket.Close(closeBadSubprotocol, "Subprotocol not acceptable")
 		return nil
 	}
-	socket.SetReadLimit(h.MaxBodyBytes)
+	socket.SetReadLimit(h.maxBodyBytes)
 	h.Open.Add(1) // before the request is over
 	go h.converse(socket, r)
 	return nil
@@ -128,7 +128,7 @@ func (h *Handler) converse(socket *websocket.Conn, r *http.Request) {
 		request:     r,
 		ctx:         ctx,
 		subscribers: map[string]*subscriber{},
-		initTimer: time.AfterFunc(h.InitTimeout, func() {
+		initTimer: time.AfterFunc(h.initTimeout, func() {
 			_ = socket.Close(closeInitTimeout, "Connection initialisation timeout")
 		}),
 	}
@@ -163,8 +163,8 @@ func (h *Handler) converse(socket *websocket.Conn, r *http.Request) {
 func (c *connection) attend(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = time.AfterFunc(c.KeepAlive, func() {
-		deadline, cancel := context.WithTimeout(ctx, c.WriteTimeout)
+	c.idle = time.AfterFunc(c.keepAlive, func() {
+		deadline, cancel := context.WithTimeout(ctx, c.writeTimeout)
 		defer cancel()
 		if c.socket.Ping(deadline) != nil {
 			_ = c.socket.CloseNow()

@@ -129,7 +129,7 @@ func TestWebSocket(t *testing.T) {
 			t.Parallel()
 			_, server := serve(t, func(h *Handler) {
 				if name == "Timeout" {
-					h.Timeout = 100 * time.Millisecond
+					h.timeout = 100 * time.Millisecond
 				}
 			})
 			c := open(t, server)
@@ -176,7 +176,7 @@ func TestWebSocketClose(t *testing.T) {
 			t.Parallel()
 			_, server := serve(t, func(h *Handler) {
 				if name == "InitTimeout" {
-					h.InitTimeout = 50 * time.Millisecond
+					h.initTimeout = 50 * time.Millisecond
 				}
 			})
 			c := dial(t, server)
@@ -274,7 +274,7 @@ func TestWebSocketComplete(t *testing.T) {
 
 func TestWebSocketManyAtOnce(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, func(h *Handler) { h.MaxOperations = 2 })
+	schema, server := serve(t, func(h *Handler) { h.maxOperations = 2 })
 	c := open(t, server)
 	c.subscribe("1", "subscription{wait}")
 	c.subscribe("2", "subscription{wait}")
@@ -302,7 +302,7 @@ func TestWebSocketClientGone(t *testing.T) {
 func TestWebSocketClientDoesNotPong(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) {
-		h.KeepAlive, h.WriteTimeout, h.InitTimeout = 20*time.Millisecond, 20*time.Millisecond, time.Hour
+		h.keepAlive, h.writeTimeout, h.initTimeout = 20*time.Millisecond, 20*time.Millisecond, time.Hour
 	})
 	ended := served(server)
 	// Only a client that reads answers pings.
@@ -312,7 +312,7 @@ func TestWebSocketClientDoesNotPong(t *testing.T) {
 
 func TestWebSocketClientDoesNotRead(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, func(h *Handler) { h.WriteTimeout = 250 * time.Millisecond })
+	schema, server := serve(t, func(h *Handler) { h.writeTimeout = 250 * time.Millisecond })
 	c := open(t, server)
 	c.subscribe("1", "subscription{wait}")
 	arrives(t, schema.started, "subscription")
@@ -365,7 +365,7 @@ func TestWebSocketHandedOver(t *testing.T) {
 func TestWebSocketPanic(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) {
-		h.Authenticate = func(context.Context, *http.Request, string) (context.Context, error) { panic("out of cheese") }
+		h.authenticate = func(context.Context, *http.Request, string) (context.Context, error) { panic("out of cheese") }
 	})
 	c := dial(t, server)
 	c.send(initialise)
