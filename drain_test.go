@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync"
 	"syscall"
@@ -61,5 +63,41 @@ func TestStopAccepting(t *testing.T) {
 		}
 		cancel()
 		clients.Wait()
+	}
+}
+
+// TestFinish stops a server that has no time left while an operation runs: that is waited for and answered.
+func TestFinish(t *testing.T) {
+	t.Parallel()
+	var open sync.WaitGroup
+	started, stopping := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		open.Add(1)
+		defer open.Done()
+		close(started)
+		<-stopping
+		_, _ = io.WriteString(w, "done")
+	}))
+	t.Cleanup(server.Close)
+	server.Config.RegisterOnShutdown(sync.OnceFunc(func() { close(stopping) }))
+	answered := make(chan string, 1)
+	go func() {
+		response, err := http.Get(server.URL)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, _ := io.ReadAll(response.Body)
+		answered <- string(body)
+	}()
+	<-started
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if err := finish(late, server.Config, &open); err != nil {
+		t.Errorf("stopping ended with %v", err)
+	}
+	if answer := <-answered; answer != "done" {
+		t.Errorf("the operation was answered %q", answer)
 	}
 }

@@ -293,13 +293,12 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	}
 	log.Info().Msg("stopping: no new requests, those that run may finish")
 	drain() // after the listener, or streams would come back here
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
 	defer cancel()
-	err = server.Shutdown(ending)
-	studio.open.Wait() // streams and WebSockets, which Shutdown does not know of
+	err = finish(ending, server, studio.open)
 	stopBackground()
 	if s.traced {
-		if err := stopTracing(ending); err != nil {
+		if err := stopTracing(); err != nil {
 			log.Warn().Err(err).Msg("the last traces are lost")
 		}
 	}

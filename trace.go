@@ -24,7 +24,7 @@ import (
 
 // startTracing makes spans go where the environment says. The returned function sends what is left; it
 // is nil when the environment says nowhere.
-func startTracing(ctx context.Context) (stop func(context.Context) error, err error) {
+func startTracing(ctx context.Context) (stop func() error, err error) {
 	named := slices.ContainsFunc([]string{"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
 		func(name string) bool { return os.Getenv(name) != "" })
 	if !named || os.Getenv("OTEL_SDK_DISABLED") == "true" {
@@ -44,7 +44,11 @@ func startTracing(ctx context.Context) (stop func(context.Context) error, err er
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn().Err(err).Msg("traces are lost") }))
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
 	otel.SetTracerProvider(provider)
-	return provider.Shutdown, nil
+	return func() error {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sending)
+		defer cancel()
+		return provider.Shutdown(ending)
+	}, nil
 }
 
 // traced makes a span for each request, and puts its trace's ID into the request's log. It must be
