@@ -296,20 +296,28 @@ func TestTimeout(t *testing.T) {
 
 func TestCallerGone(t *testing.T) {
 	t.Parallel()
-	schema, server := serve(t, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader(`{"query":"{slow}"}`))
-	if err != nil {
-		t.Fatal(err)
+	for _, mediaType := range []string{typeJSON, typeEventStream} {
+		t.Run(mediaType, func(t *testing.T) {
+			t.Parallel()
+			schema, server := serve(t, func(h *Handler) { h.timeout, h.keepAlive = time.Hour, time.Hour }) // which would end it, too
+			ctx, cancel := context.WithCancel(t.Context())
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader(`{"query":"{slow}"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header = http.Header{"Content-Type": {typeJSON}, "Accept": {mediaType}}
+			go func() {
+				<-schema.started
+				cancel()
+			}()
+			if response, err := server.Client().Do(request); err == nil { // a stream begins before the query ends
+				body, err := io.ReadAll(response.Body)
+				_ = response.Body.Close()
+				if err == nil {
+					t.Fatalf("the request was answered %s", body)
+				}
+			}
+			arrives(t, schema.cancelled, "cancellation")
+		})
 	}
-	request.Header.Set("Content-Type", "application/json")
-	go func() {
-		<-schema.started
-		cancel()
-	}()
-	if response, err := server.Client().Do(request); err == nil {
-		_ = response.Body.Close()
-		t.Fatal("the request was answered")
-	}
-	arrives(t, schema.cancelled, "cancellation")
 }

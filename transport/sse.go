@@ -18,9 +18,6 @@ import (
 )
 
 // serveEvents answers with a stream of events, one for each response. The error is for the caller.
-//
-// It takes the connection over: the goroutine that net/http serves it with, its buffers and the request
-// would be kept for as long as the stream is open, and were 32 of the 45 KiB that one took (measured).
 func (h *Handler) serveEvents(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, params *graphql.RawParams,
 ) error {
@@ -31,19 +28,29 @@ func (h *Handler) serveEvents(
 		}
 	}
 
-	h.Open.Add(1) // before the request is over
-	conn, err := h.takeOver(w)
-	if err != nil {
-		h.Open.Done()
+	if h.beginEvents(w) != nil {
 		return nil // the client is gone
 	}
-	go h.stream(context.WithoutCancel(ctx), conn, operation, failed)
+	if failed == nil && isSubscription(operation) {
+		h.takeOver(ctx, w, operation)
+		return nil
+	}
+	var responses string
+	if failed != nil {
+		responses = event(encode(failed))
+	} else {
+		for _, body := range h.execute(ctx, operation) {
+			responses += event(body)
+		}
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.writeTimeout))
+	_, _ = io.WriteString(w, responses+complete)
 	return nil
 }
 
-// takeOver begins a stream of events and returns its connection, which has to be closed at the end of the
-// stream: nothing else tells HTTP where that is.
-func (h *Handler) takeOver(w http.ResponseWriter) (net.Conn, error) {
+// beginEvents begins a stream, whose connection has to be closed at the end: nothing else tells HTTP where
+// that is.
+func (h *Handler) beginEvents(w http.ResponseWriter) error {
 	controller := http.NewResponseController(w)
 	_ = controller.SetWriteDeadline(time.Now().Add(h.writeTimeout))
 	header := w.Header()
@@ -54,33 +61,34 @@ func (h *Handler) takeOver(w http.ResponseWriter) (net.Conn, error) {
 	header.Set("Transfer-Encoding", "identity") // net/http's word for it; it is not sent
 	// Some browsers take a stream to be open only when something was sent.
 	if _, err := io.WriteString(w, comment); err != nil {
-		return nil, err
+		return err
 	}
-	if err := controller.Flush(); err != nil {
-		return nil, err
-	}
-	conn, _, err := controller.Hijack()
-	return conn, err
+	return controller.Flush()
 }
 
-// stream sends the responses to an operation, or why there are none, and closes the connection.
-func (h *Handler) stream(ctx context.Context, conn net.Conn, operation *graphql.OperationContext, failed *graphql.Response) {
+// takeOver has a subscription go on without its request: the goroutine that net/http serves one with, its
+// buffers and the request itself would be kept for as long as the stream is open, and were 32 of the 45 KiB
+// that one took (measured).
+func (h *Handler) takeOver(ctx context.Context, w http.ResponseWriter, operation *graphql.OperationContext) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	h.Open.Add(1) // before the request is over
+	go h.stream(context.WithoutCancel(ctx), conn, operation)
+}
+
+// stream sends the responses to a subscription and closes the connection.
+func (h *Handler) stream(ctx context.Context, conn net.Conn, operation *graphql.OperationContext) {
 	defer h.Open.Done()
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stream := h.newEvents(conn, func() { cancel(nil) })
 	defer stream.close()
-	if failed != nil {
-		_ = stream.push(event(encode(failed)))
-		_ = stream.push(complete)
-		return
-	}
-	if isSubscription(operation) {
-		defer context.AfterFunc(h.Draining, func() {
-			cancel(fault.New(fault.Unavailable, "The server is restarting. Subscribe again."))
-		})()
-	}
+	defer context.AfterFunc(h.Draining, func() {
+		cancel(fault.New(fault.Unavailable, "The server is restarting. Subscribe again."))
+	})()
 	for _, body := range h.execute(ctx, operation) {
 		if stream.push(event(body)) != nil {
 			return
