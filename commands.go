@@ -1,15 +1,15 @@
 package main
 
-// The commands besides serve: migrate, seed and version.
+// The commands besides serve: migrate, backup, seed and version.
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	"studio/account"
+	"studio/billing"
 	"studio/db"
 	"studio/seed"
 )
@@ -78,6 +78,18 @@ func (c *migrateStatus) Run(ctx context.Context) error {
 	})
 }
 
+// backupCommand is for SQLite alone: PostgreSQL has programs of its own for that.
+type backupCommand struct {
+	databaseSettings
+
+	File string `arg:"" help:"The file to write, which must not be there yet."`
+}
+
+// Run copies the database as it is at one moment, while servers may go on using it.
+func (c *backupCommand) Run(ctx context.Context) error {
+	return c.with(func(database *db.DB) error { return database.Backup(ctx, c.File) })
+}
+
 type seedCommand struct {
 	databaseSettings
 
@@ -105,24 +117,24 @@ func (c *seedCommand) Run(ctx context.Context) error {
 			}
 			return err
 		}
-		return (&serveCommand{}).wire(context.Background(), database, nil, &net.TCPAddr{}, &net.TCPAddr{}).seed(ctx, database) // calls neither
+		return (&serveCommand{}).wire(database, billing.Settings{}).seed(ctx) // which needs nothing at Stripe
 	})
 }
 
 // seed makes an owner and a member, both with the same new password.
-func (w *studio) seed(ctx context.Context, database *db.DB) error {
+func (s *studio) seed(ctx context.Context) error {
 	password := db.NewToken()
 	sign := func(first, email string) (*db.User, error) {
-		_, caller, err := w.accounts.SignUp(ctx, account.Client{}, account.SignUp{
+		_, caller, err := s.accounts.SignUp(ctx, account.Client{}, account.SignUp{
 			Email: email, Password: password, FirstName: first, LastName: "Example",
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", email, err)
 		}
-		if err := database.MarkEmailVerified(ctx, caller.User.ID); err != nil {
+		if err := s.database.MarkEmailVerified(ctx, caller.User.ID); err != nil {
 			return nil, err
 		}
-		return database.UserByID(ctx, caller.User.ID)
+		return s.database.UserByID(ctx, caller.User.ID)
 	}
 	owner, err := sign("Owner", "owner@example.com")
 	if err != nil {
@@ -132,15 +144,15 @@ func (w *studio) seed(ctx context.Context, database *db.DB) error {
 	if err != nil {
 		return err
 	}
-	shared, err := w.organizations.Create(ctx, owner, "Example Organization", "example")
+	shared, err := s.organizations.Create(ctx, owner, "Example Organization", "example")
 	if err != nil {
 		return err
 	}
-	invited, err := w.organizations.Invite(ctx, owner, shared.ID, member.Email)
+	invited, err := s.organizations.Invite(ctx, owner, shared.ID, member.Email)
 	if err != nil {
 		return err
 	}
-	if _, err := w.organizations.Accept(ctx, member, &invited.ID, nil); err != nil {
+	if _, err := s.organizations.Accept(ctx, member, &invited.ID, nil); err != nil {
 		return err
 	}
 	fmt.Printf("%s owns %s, and %s belongs to it. The password of both is %s\n", owner.Email, shared.Name, member.Email, password)

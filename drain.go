@@ -60,20 +60,11 @@ func finish(ending context.Context, server *http.Server, open *sync.WaitGroup) e
 
 // unkept makes clients use each connection for one more request only, once the server is leaving. An
 // idle connection that the server ends may just be getting a request.
-func unkept(next http.Handler, leaving <-chan struct{}) http.Handler {
+func unkept(leaving context.Context, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isClosed(leaving) {
+		if leaving.Err() != nil {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func isClosed(channel <-chan struct{}) bool {
-	select {
-	case <-channel:
-		return true
-	default:
-		return false
-	}
 }

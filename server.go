@@ -234,25 +234,28 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_ADDR", err)
 	}
 
+	stripe := billing.Settings(s.Stripe)
 	var sandbox net.Listener // on a port of its own, which stays open until the last job has ended
-	var sandboxAddress net.Addr
 	if s.Stripe.SecretKey == "" {
 		if sandbox, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 			return fmt.Errorf("cannot listen on the loopback interface: %w", err)
 		}
 		defer func() { _ = sandbox.Close() }()
-		sandboxAddress = sandbox.Addr()
+		stripe = billing.Settings{
+			SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
+			APIURL: "http://" + sandbox.Addr().String(),
+		}
 	}
-
-	leaving := make(chan struct{})
-	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
-	defer drain()
-	studio := s.wire(draining, database, leaving, listener.Addr(), sandboxAddress)
+	studio := s.wire(database, stripe)
 	if sandbox != nil {
+		studio.sandbox = stripesandbox.New(database, studio.jobs, "http://"+loopback(listener.Addr())+"/webhooks/stripe", stripesandbox.WebhookSecret)
 		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
 	}
+
+	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
 	server := &http.Server{
-		Handler:           studio.handler,
+		Handler:           s.handler(ctx, draining, studio),
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		IdleTimeout:       2 * time.Minute,
@@ -279,7 +282,6 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
-	close(leaving)
 	if s.shutdownDelay > 0 {
 		log.Info().Stringer("delay", s.shutdownDelay).Msg("stopping: not ready any more, still serving")
 		time.Sleep(s.shutdownDelay)
@@ -295,7 +297,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	drain() // after the listener, or streams would come back here
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
 	defer cancel()
-	err = finish(ending, server, studio.open)
+	err = finish(ending, server, &studio.open)
 	stopBackground()
 	if s.traced {
 		if err := stopTracing(); err != nil {
@@ -305,10 +307,10 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	return err
 }
 
-// studio is the wired server.
+// studio is the server but for HTTP: its parts, connected.
 type studio struct {
-	handler       http.Handler
-	open          *sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
+	database      *db.DB
+	mailbox       *studiomail.Mailbox // holds nothing with an SMTP server
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
@@ -317,72 +319,66 @@ type studio struct {
 	sandbox       *stripesandbox.Sandbox // nil with a Stripe account
 	jobs          *job.Queue
 	events        *event.Hub
+	open          sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
 }
 
-// wire connects the parts. Draining is done when streams are to end, and leaving is closed when requests
-// are to go elsewhere; the addresses are where the server itself and the sandbox are reached.
-func (s *serveCommand) wire(draining context.Context, database *db.DB, leaving <-chan struct{}, server, sandbox net.Addr) *studio {
-	var mails studiomail.Sender
-	mailbox := studiomail.NewMailbox(database.Now)
-	mails = mailbox
+// wire connects the parts, but for the sandbox, which has to know where the server is reached.
+func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
+	studio := &studio{
+		database: database,
+		mailbox:  studiomail.NewMailbox(database.Now),
+		jobs:     job.NewQueue(database, studiomail.ErrPermanent),
+		events:   event.NewHub(database),
+	}
+	var mails studiomail.Sender = studio.mailbox
 	if s.SMTPURL != "" {
 		mails = studiomail.NewSMTP(s.smtpServer, s.mailFrom)
 	}
-	w := &studio{
-		open:   &sync.WaitGroup{},
-		jobs:   job.NewQueue(database, studiomail.ErrPermanent),
-		events: event.NewHub(database),
+	studio.bills = billing.New(database, studio.jobs, mails, s.PublicURL, stripe)
+	studio.organizations = organization.New(database, studio.jobs, mails, s.PublicURL, studio.bills.Close)
+	studio.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
+	studio.accounts = account.New(database, studio.jobs, mails, studio.organizations, s.PublicURL)
+	studio.edge = &resolvers.Resolvers{
+		DB: database, Accounts: studio.accounts, Organizations: studio.organizations, Bills: studio.bills,
+		Instances: instance.New(database, studio.jobs, studio.bills, instance.Embedded{Delay: instance.EmbeddedDelay}),
+		Webhooks:  studio.webhooks, Events: studio.events,
 	}
-	stripe := billing.Settings(s.Stripe)
-	if s.Stripe.SecretKey == "" {
-		w.sandbox = stripesandbox.New(database, w.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
-		stripe = billing.Settings{
-			SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
-			APIURL: "http://" + sandbox.String(),
-		}
-	}
-	w.bills = billing.New(database, w.jobs, mails, s.PublicURL, stripe)
-	w.organizations = organization.New(database, w.jobs, mails, s.PublicURL, w.bills.Close)
-	instances := instance.New(database, w.jobs, w.bills, instance.Embedded{Delay: instance.EmbeddedDelay})
-	w.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
-	w.accounts = account.New(database, w.jobs, mails, w.organizations, s.PublicURL)
-	w.edge = &resolvers.Resolvers{
-		DB: database, Accounts: w.accounts, Organizations: w.organizations, Instances: instances, Bills: w.bills, Webhooks: w.webhooks,
-		Events: w.events,
-	}
-	options := resolvers.HandlerOptions{
+	return studio
+}
+
+// handler serves all that is reached over HTTP. Leaving is done when requests are to go elsewhere, and
+// draining when streams are to end.
+func (s *serveCommand) handler(leaving, draining context.Context, studio *studio) http.Handler {
+	mux := http.NewServeMux()
+	studio.edge.Register(mux, resolvers.HandlerOptions{
 		Secure:         s.onHTTPS(),
 		Origins:        s.origins(),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
 		Traced:         s.traced,
-		Open:           w.open,
+		Open:           &studio.open,
 		Draining:       draining,
-	}
-
-	mux := http.NewServeMux()
-	w.edge.Register(mux, options)
-	mux.Handle("/webhooks/stripe", w.bills.Webhook())
+	})
+	mux.Handle("/webhooks/stripe", studio.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
 	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", readiness(database, leaving))
-	mux.Handle("GET /metrics", metrics(database, w.events, slices.Concat(resolvers.Collectors(), w.bills.Collectors(), w.jobs.Collectors())))
+	mux.Handle("GET /readyz", readiness(leaving, studio.database))
+	mux.Handle("GET /metrics", studio.metrics())
 	if s.SMTPURL == "" {
-		mux.Handle("/dev/mailbox", mailbox.Page())
-		mux.Handle("/dev/mailbox.json", mailbox.JSON())
+		mux.Handle("/dev/mailbox", studio.mailbox.Page())
+		mux.Handle("/dev/mailbox.json", studio.mailbox.JSON())
 	}
-	if w.sandbox != nil {
-		mux.Handle("/dev/stripe/advance", w.sandbox.Advance())
+	if studio.sandbox != nil {
+		mux.Handle("/dev/stripe/advance", studio.sandbox.Advance())
 	}
-	w.handler = unkept(s.secured(mux), leaving)
+	handler := unkept(leaving, s.secured(mux))
 	if s.traced {
-		w.handler = traced(w.handler)
+		handler = traced(handler)
 	}
-	w.handler = logged(w.handler)
-	return w
+	return logged(handler)
 }
 
 // loopback is how a process on this machine reaches what listens on an address, also on one that
@@ -410,17 +406,17 @@ func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "h
 
 // startBackground runs jobs, live updates, and each hour the removal of what has expired and the look
 // for what no webhook told. The returned function stops them and waits until they have ended.
-func (w *studio) startBackground(ctx context.Context) (stop func()) {
+func (s *studio) startBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { w.jobs.Run(ctx) })
-	running.Go(func() { w.webhooks.Run(ctx) })
-	running.Go(func() { w.events.Run(ctx) })
+	running.Go(func() { s.jobs.Run(ctx) })
+	running.Go(func() { s.webhooks.Run(ctx) })
+	running.Go(func() { s.events.Run(ctx) })
 	running.Go(func() {
 		ticker := time.NewTicker(time.Hour)
 		defer ticker.Stop()
 		for {
-			if err := errors.Join(w.accounts.Sweep(ctx), w.bills.Sweep(ctx), w.webhooks.Sweep(ctx), w.edge.Sweep(ctx)); err != nil && ctx.Err() == nil {
+			if err := errors.Join(s.accounts.Sweep(ctx), s.bills.Sweep(ctx), s.webhooks.Sweep(ctx), s.edge.Sweep(ctx)); err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot sweep; it is tried again in an hour")
 			}
 			select {
@@ -451,9 +447,9 @@ func (s *serveCommand) secured(next http.Handler) http.Handler {
 }
 
 // readiness tells whether new requests are welcome.
-func readiness(database *db.DB, leaving <-chan struct{}) http.Handler {
+func readiness(leaving context.Context, database *db.DB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isClosed(leaving) {
+		if leaving.Err() != nil {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
 			return
 		}
@@ -468,17 +464,17 @@ func readiness(database *db.DB, leaving <-chan struct{}) http.Handler {
 	})
 }
 
-func metrics(database *db.DB, events *event.Hub, of []prometheus.Collector) http.Handler {
+func (s *studio) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(of...)
+	registry.MustRegister(slices.Concat(resolvers.Collectors(), s.bills.Collectors(), s.jobs.Collectors())...)
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewDBStatsCollector(database.Pool(), "studio"),
+		collectors.NewDBStatsCollector(s.database.Pool(), "studio"),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
-			func() float64 { return float64(events.Streams()) }),
+			func() float64 { return float64(s.events.Streams()) }),
 	)
-	if reads := database.ReadPool(); reads != nil {
+	if reads := s.database.ReadPool(); reads != nil {
 		registry.MustRegister(pgxpoolprometheus.NewCollector(reads, map[string]string{"db_name": "studio"}))
 	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}) // also without the database
