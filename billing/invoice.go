@@ -20,8 +20,8 @@ import (
 )
 
 // mirrorInvoice stores an invoice that is new or has changed, and reports whether it did.
-func (b *Billing) mirrorInvoice(ctx context.Context, tx *db.DB, group *db.Organization, of *stripe.Invoice, actor *db.User) (bool, error) {
-	rows, err := tx.InvoicesByStripeID(ctx, group.ID, []string{of.ID})
+func (b *Billing) mirrorInvoice(ctx context.Context, tx *db.DB, owning *db.Organization, of *stripe.Invoice, actor *db.User) (bool, error) {
+	rows, err := tx.InvoicesByStripeID(ctx, owning.ID, []string{of.ID})
 	if err != nil {
 		return false, err
 	}
@@ -30,7 +30,7 @@ func (b *Billing) mirrorInvoice(ctx context.Context, tx *db.DB, group *db.Organi
 	if len(rows) > 0 {
 		before, store = rows[0], tx.UpdateInvoice
 	}
-	invoice := mirrored(of, group.ID, before)
+	invoice := mirrored(of, owning.ID, before)
 	if before != nil && same(before, invoice) {
 		return false, nil
 	}
@@ -39,7 +39,7 @@ func (b *Billing) mirrorInvoice(ctx context.Context, tx *db.DB, group *db.Organi
 	}
 	record := func(kind db.EventType, text string) error {
 		summary := fmt.Sprintf(text, nameOf(invoice))
-		return event.Record(ctx, tx, group.ID, kind, actor, invoice.ID, strings.ToUpper(summary[:1])+summary[1:])
+		return event.Record(ctx, tx, owning.ID, kind, actor, invoice.ID, strings.ToUpper(summary[:1])+summary[1:])
 	}
 	if before == nil {
 		if err := record(db.InvoiceCreated, "%s was created."); err != nil {

@@ -164,7 +164,7 @@ func (b *Billing) refresh(ctx context.Context, organizationID string, by cause, 
 		}
 	}
 	err = b.db.InTx(ctx, func(tx *db.DB) error {
-		group, err := tx.LockOrganization(ctx, organizationID)
+		owning, err := tx.LockOrganization(ctx, organizationID)
 		if err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (b *Billing) refresh(ctx context.Context, organizationID string, by cause, 
 			}
 		}
 		if !none {
-			differences, err = b.mirror(ctx, tx, group, s, by)
+			differences, err = b.mirror(ctx, tx, owning, s, by)
 		}
 		return err
 	})
@@ -182,13 +182,13 @@ func (b *Billing) refresh(ctx context.Context, organizationID string, by cause, 
 }
 
 // mirror stores what was seen of a locked organization, records what has changed, and counts it.
-func (b *Billing) mirror(ctx context.Context, tx *db.DB, group *db.Organization, s *seen, by cause) (differences int, err error) {
+func (b *Billing) mirror(ctx context.Context, tx *db.DB, owning *db.Organization, s *seen, by cause) (differences int, err error) {
 	differences, err = mirrorSubscriptions(ctx, tx, s)
 	if err != nil {
 		return 0, err
 	}
 	for _, invoice := range s.invoices {
-		changed, err := b.mirrorInvoice(ctx, tx, group, invoice, by.invoices)
+		changed, err := b.mirrorInvoice(ctx, tx, owning, invoice, by.invoices)
 		if err != nil {
 			return 0, err
 		}
@@ -196,7 +196,7 @@ func (b *Billing) mirror(ctx context.Context, tx *db.DB, group *db.Organization,
 			differences++
 		}
 	}
-	account, err := tx.BillingAccountOf(ctx, group.ID)
+	account, err := tx.BillingAccountOf(ctx, owning.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -205,7 +205,7 @@ func (b *Billing) mirror(ctx context.Context, tx *db.DB, group *db.Organization,
 		return 0, err
 	}
 	account.Credit = max(0, -s.customer.Balance)
-	unsettled, err := tx.UnsettledInvoices(ctx, group.ID)
+	unsettled, err := tx.UnsettledInvoices(ctx, owning.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -339,7 +339,7 @@ func (b *Billing) mailFailure(ctx context.Context, jobID string, p failedPayment
 	if err != nil {
 		return err
 	}
-	organization, err := b.db.OrganizationByID(ctx, invoice.OrganizationID)
+	owning, err := b.db.OrganizationByID(ctx, invoice.OrganizationID)
 	var owner *db.Membership
 	if err == nil {
 		owner, err = b.db.MembershipByID(ctx, p.MembershipID)
@@ -351,7 +351,7 @@ func (b *Billing) mailFailure(ctx context.Context, jobID string, p failedPayment
 		return err
 	}
 	message := mail.PaymentFailed(owner.Email, mail.PaymentFailedParams{
-		OrganizationName: organization.Name, Amount: written(invoice.AmountDue), Link: b.publicURL + "/",
+		OrganizationName: owning.Name, Amount: written(invoice.AmountDue), Link: b.publicURL + "/",
 	})
 	message.ID = jobID
 	return b.mails.Send(ctx, message)

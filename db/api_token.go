@@ -69,5 +69,5 @@ func (d *DB) DeleteAPIToken(ctx context.Context, userID, id string) error {
 	if err := wellFormed(APITokenPrefix, id); err != nil {
 		return err
 	}
-	return mustChange(d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
 }

@@ -35,7 +35,7 @@ func (d *DB) InsertBillingAccount(ctx context.Context, account *BillingAccount) 
 
 // UpdateBillingAccount stores all of an account; the organization's row must be locked.
 func (d *DB) UpdateBillingAccount(ctx context.Context, account *BillingAccount) error {
-	return mustChange(d.bun.NewUpdate().Model(account).WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(account).WherePK().Exec(ctx))
 }
 
 // BillingAccountOf finds an organization's account; ErrNotFound when there is none.

@@ -62,7 +62,7 @@ func (d *DB) GrantCoupon(ctx context.Context, id string) (first bool, err error)
 
 // DeleteCoupon takes a coupon back that was only reserved.
 func (d *DB) DeleteCoupon(ctx context.Context, id string) error {
-	return mustChange(d.bun.NewDelete().Model((*Coupon)(nil)).Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*Coupon)(nil)).Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
 }
 
 // CouponByCode finds what an organization has redeemed or reserved; ErrNotFound when it has not.

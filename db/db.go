@@ -227,8 +227,8 @@ func changed(result sql.Result, err error) (bool, error) {
 	return count > 0, mapError(err)
 }
 
-// mustChange is changed for statements whose row must be there: ErrNotFound when it is not.
-func mustChange(result sql.Result, err error) error {
+// requireRow is changed for statements whose row must be there: ErrNotFound when it is not.
+func requireRow(result sql.Result, err error) error {
 	found, err := changed(result, err)
 	if err == nil && !found {
 		return ErrNotFound

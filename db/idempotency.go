@@ -38,7 +38,7 @@ func (d *DB) TakeIdempotencyKey(ctx context.Context, keyHash, requestHash string
 
 // AnswerIdempotencyKey keeps the answer to the first request with a key.
 func (d *DB) AnswerIdempotencyKey(ctx context.Context, keyHash, answer string) error {
-	return mustChange(d.bun.NewUpdate().Model((*IdempotencyKey)(nil)).Set("answer = ?", answer).Where("key_hash = ?", keyHash).Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model((*IdempotencyKey)(nil)).Set("answer = ?", answer).Where("key_hash = ?", keyHash).Exec(ctx))
 }
 
 // ReleaseIdempotencyKey makes the next request with a key the first.

@@ -86,19 +86,19 @@ func (d *DB) InsertInstance(ctx context.Context, instance *Instance) error {
 // UpdateInstance stores all of an instance; the organization's row must be locked. ErrDuplicate when
 // the founder has a free instance already.
 func (d *DB) UpdateInstance(ctx context.Context, instance *Instance) error {
-	return mustChange(d.bun.NewUpdate().Model(instance).WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(instance).WherePK().Exec(ctx))
 }
 
 // SetSubscription notes what bills an instance and when its next bill is due; nil when nothing does.
 // The organization's row must be locked.
 func (d *DB) SetSubscription(ctx context.Context, id string, subscriptionID *string, periodEnd *time.Time) error {
-	return mustChange(d.bun.NewUpdate().Model((*Instance)(nil)).
+	return requireRow(d.bun.NewUpdate().Model((*Instance)(nil)).
 		Set("subscription_id = ?", subscriptionID).Set("period_end = ?", periodEnd).Where("id = ?", id).Exec(ctx))
 }
 
 // DeleteInstance removes an instance.
 func (d *DB) DeleteInstance(ctx context.Context, id string) error {
-	return mustChange(d.bun.NewDelete().Model((*Instance)(nil)).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*Instance)(nil)).Where("id = ?", id).Exec(ctx))
 }
 
 // InstanceByID finds an instance.

@@ -83,7 +83,7 @@ func (d *DB) InsertInvoice(ctx context.Context, invoice *Invoice) error {
 
 // UpdateInvoice stores all of an invoice; the organization's row must be locked.
 func (d *DB) UpdateInvoice(ctx context.Context, invoice *Invoice) error {
-	return mustChange(d.bun.NewUpdate().Model(invoice).WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(invoice).WherePK().Exec(ctx))
 }
 
 // InvoiceByID finds an invoice.

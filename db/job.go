@@ -93,7 +93,7 @@ func (d *DB) claim(lease time.Duration) *bun.UpdateQuery {
 // ProlongLease keeps a claimed job for longer. ErrNotFound, as of all that changes a job by who claimed
 // it, when somebody else has claimed it since, which the number of attempts tells.
 func (d *DB) ProlongLease(ctx context.Context, job *Job, lease time.Duration) error {
-	return mustChange(d.bun.NewUpdate().Model(job).Set("leased_until = ?", d.Now().Add(lease)).WherePK().
+	return requireRow(d.bun.NewUpdate().Model(job).Set("leased_until = ?", d.Now().Add(lease)).WherePK().
 		Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 
@@ -110,13 +110,13 @@ func (d *DB) ReleaseJobs(ctx context.Context) error {
 
 // DeleteJob removes a claimed job that is done.
 func (d *DB) DeleteJob(ctx context.Context, job *Job) error {
-	return mustChange(d.bun.NewDelete().Model(job).WherePK().Where("attempts = ?", job.Attempts).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model(job).WherePK().Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 
 // UpdateJob stores how an attempt at a claimed job went wrong and when the next one is due, if any, and
 // gives the lane free.
 func (d *DB) UpdateJob(ctx context.Context, job *Job) error {
-	return mustChange(d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().
+	return requireRow(d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().
 		Where("attempts = ?", job.Attempts).Exec(ctx))
 }
 

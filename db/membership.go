@@ -75,7 +75,7 @@ func (d *DB) InsertMembership(ctx context.Context, membership *Membership) error
 
 // UpdateMembership stores all of a membership; the organization's row must be locked.
 func (d *DB) UpdateMembership(ctx context.Context, membership *Membership) error {
-	return mustChange(d.bun.NewUpdate().Model(membership).WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(membership).WherePK().Exec(ctx))
 }
 
 // SetInvitationDelivery notes how far the mail of a job came, unless another has superseded it.
@@ -87,7 +87,7 @@ func (d *DB) SetInvitationDelivery(ctx context.Context, membershipID, jobID stri
 
 // DeleteMembership removes a membership.
 func (d *DB) DeleteMembership(ctx context.Context, id string) error {
-	return mustChange(d.bun.NewDelete().Model((*Membership)(nil)).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*Membership)(nil)).Where("id = ?", id).Exec(ctx))
 }
 
 // DeleteMembershipsOf removes everybody from an organization.

@@ -86,7 +86,7 @@ func (d *DB) LockOrganization(ctx context.Context, id string) (*Organization, er
 
 // UpdateOrganizationName renames an organization.
 func (d *DB) UpdateOrganizationName(ctx context.Context, organization *Organization) error {
-	return mustChange(d.bun.NewUpdate().Model(organization).Column("name", "name_key").WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(organization).Column("name", "name_key").WherePK().Exec(ctx))
 }
 
 // SetOrganizationClosing notes that an organization is being deleted, so that nothing new begins in
@@ -96,12 +96,12 @@ func (d *DB) SetOrganizationClosing(ctx context.Context, id string, closing bool
 	if closing {
 		query = d.bun.NewUpdate().Model((*Organization)(nil)).Set("closing_at = ?", d.Now()).Where("id = ?", id)
 	}
-	return mustChange(query.Exec(ctx))
+	return requireRow(query.Exec(ctx))
 }
 
 // DeleteOrganization marks an organization as deleted.
 func (d *DB) DeleteOrganization(ctx context.Context, id string) error {
-	return mustChange(d.bun.NewUpdate().Model((*Organization)(nil)).Set("deleted_at = ?", d.Now()).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model((*Organization)(nil)).Set("deleted_at = ?", d.Now()).Where("id = ?", id).Exec(ctx))
 }
 
 // OrganizationByID finds an organization.

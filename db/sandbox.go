@@ -47,7 +47,7 @@ func (d *DB) LockSandbox(ctx context.Context) (ahead time.Duration, err error) {
 
 // SetSandboxAhead moves the sandbox's clock; it must be locked.
 func (d *DB) SetSandboxAhead(ctx context.Context, ahead time.Duration) error {
-	return mustChange(d.bun.NewUpdate().Model((*sandboxClock)(nil)).Set("ahead_seconds = ?", int64(ahead/time.Second)).Where("id = 1").Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model((*sandboxClock)(nil)).Set("ahead_seconds = ?", int64(ahead/time.Second)).Where("id = 1").Exec(ctx))
 }
 
 // PutSandboxObject adds or replaces an object of the sandbox.
@@ -59,7 +59,7 @@ func (d *DB) PutSandboxObject(ctx context.Context, object *SandboxObject) error 
 
 // DeleteSandboxObject removes an object of the sandbox.
 func (d *DB) DeleteSandboxObject(ctx context.Context, id string) error {
-	return mustChange(d.bun.NewDelete().Model((*SandboxObject)(nil)).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*SandboxObject)(nil)).Where("id = ?", id).Exec(ctx))
 }
 
 // SandboxObjectByID finds an object of the sandbox.

@@ -64,7 +64,7 @@ func (d *DB) DeleteSession(ctx context.Context, userID, id string) error {
 	if err := wellFormed(SessionPrefix, id); err != nil {
 		return err
 	}
-	return mustChange(d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
+	return requireRow(d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id = ?", id).Exec(ctx))
 }
 
 // DeleteOtherSessions ends all sessions of a user but one, all of them when keep is "".

@@ -40,7 +40,7 @@ func (d *DB) Hit(ctx context.Context, key string, limit int, window time.Duratio
 		return 0, fmt.Errorf("throttle %s: %w", key, err)
 	}
 	row.Hits = string(text)
-	return 0, mustChange(d.bun.NewUpdate().Model(row).Column("hits").WherePK().Exec(ctx))
+	return 0, requireRow(d.bun.NewUpdate().Model(row).Column("hits").WherePK().Exec(ctx))
 }
 
 // HitWait returns how long to wait until Hit would count, zero when it would now.

@@ -73,12 +73,12 @@ func (d *DB) VisibleUser(ctx context.Context, viewer *User, id string) (*User, e
 
 // UpdateUserName changes a user's names.
 func (d *DB) UpdateUserName(ctx context.Context, user *User) error {
-	return mustChange(d.bun.NewUpdate().Model(user).Column("first_name", "last_name", "name_key").WherePK().Exec(ctx))
+	return requireRow(d.bun.NewUpdate().Model(user).Column("first_name", "last_name", "name_key").WherePK().Exec(ctx))
 }
 
 // UpdatePassword stores the hash of a new password.
 func (d *DB) UpdatePassword(ctx context.Context, userID, hash string) error {
-	return mustChange(d.bun.NewUpdate().Model((*User)(nil)).
+	return requireRow(d.bun.NewUpdate().Model((*User)(nil)).
 		Set("password_hash = ?", hash).Where("id = ?", userID).Exec(ctx))
 }
 

@@ -96,7 +96,7 @@ func (d *DB) InsertWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoin
 
 // UpdateWebhookEndpoint stores all of an endpoint; the organization's row must be locked.
 func (d *DB) UpdateWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
-	if err := mustChange(d.bun.NewUpdate().Model(endpoint).WherePK().Exec(ctx)); err != nil {
+	if err := requireRow(d.bun.NewUpdate().Model(endpoint).WherePK().Exec(ctx)); err != nil {
 		return err
 	}
 	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
@@ -104,7 +104,7 @@ func (d *DB) UpdateWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoin
 
 // DeleteWebhookEndpoint removes an endpoint and its deliveries; the organization's row must be locked.
 func (d *DB) DeleteWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
-	if err := mustChange(d.bun.NewDelete().Model(endpoint).WherePK().Exec(ctx)); err != nil {
+	if err := requireRow(d.bun.NewDelete().Model(endpoint).WherePK().Exec(ctx)); err != nil {
 		return err
 	}
 	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
@@ -114,7 +114,7 @@ func (d *DB) DeleteWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoin
 func (d *DB) countWebhookEndpoints(ctx context.Context, organizationID string) error {
 	enabled := d.bun.NewSelect().Model((*WebhookEndpoint)(nil)).ColumnExpr("count(*)").
 		Where("organization_id = ?", organizationID).Where("disabled_at IS NULL")
-	return mustChange(d.bun.NewUpdate().Model((*Organization)(nil)).Set("webhook_endpoints = (?)", enabled).
+	return requireRow(d.bun.NewUpdate().Model((*Organization)(nil)).Set("webhook_endpoints = (?)", enabled).
 		Where("id = ?", organizationID).Exec(ctx))
 }
 

@@ -83,7 +83,7 @@ func Position(ctx context.Context, database *db.DB, organizationID, cursor strin
 	}
 	if last.CreatedAt.Before(database.Now().Add(-Retention)) {
 		return 0, fault.New(fault.CursorExpired,
-			"This cursor is older than 30 days. Read the organization anew, then subscribe without a cursor.").On("after")
+			"This cursor is older than %d days. Read the organization anew, then subscribe without a cursor.", Retention/(24*time.Hour)).On("after")
 	}
 	return seq, nil
 }

@@ -140,6 +140,15 @@ func (o *Organizations) Rename(ctx context.Context, actor *db.User, organization
 	return renamed, err
 }
 
+// Landing is the organization that a user has accepted, nil unless it is exactly one.
+func (o *Organizations) Landing(ctx context.Context, user *db.User) (*db.Organization, error) {
+	rows, err := o.db.OrganizationsOfUser(ctx, user.ID, "", db.OrganizationOrder{}, db.Page{Limit: 1})
+	if err != nil || rows.More || len(rows.Nodes) == 0 {
+		return nil, err
+	}
+	return rows.Nodes[0], nil
+}
+
 // Blocker is a reason why an organization cannot be deleted yet.
 type Blocker struct {
 	Code    fault.Code

@@ -75,11 +75,7 @@ func (r viewers) Organizations(
 }
 
 func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller) (*db.Organization, error) {
-	rows, err := r.DB.OrganizationsOfUser(ctx, viewer.User.ID, "", db.OrganizationOrder{}, db.Page{Limit: 1})
-	if err != nil || rows.More || len(rows.Nodes) == 0 {
-		return nil, err
-	}
-	return rows.Nodes[0], nil
+	return r.Resolvers.Organizations.Landing(ctx, viewer.User)
 }
 
 func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
