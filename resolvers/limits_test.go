@@ -59,9 +59,9 @@ func TestLimitsOnEveryWay(t *testing.T) {
 		owner := s.signUp("owner")
 		s.settle()
 		for name, query := range map[string]string{
-			"Aliases":         "{" + numbered(1000, " a%d: viewer { id }") + "}",
-			"Depth":           nested(100),
-			"DepthFragments":  nestedFragments(100),
+			"Aliases":         "{" + numbered(101, " a%d: viewer { id }") + "}",
+			"Depth":           nested(22),
+			"DepthFragments":  nestedFragments(22),
 			"DoubleFragments": doubling(60),
 			"Directives":      "{" + strings.Repeat(" viewer @include(if: true) { id }", 101) + "}",
 			"Fields":          "{ viewer {" + strings.Repeat(" id", 1000) + " } }",

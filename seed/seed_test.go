@@ -53,9 +53,8 @@ func read(t *testing.T, database *db.DB, statement string) [][]string {
 var tables = []string{"users", "organizations", "memberships", "instances", "billing_accounts", "coupons", "invoices", "events"}
 
 func TestOrganizations(t *testing.T) {
-	t.Parallel()
-	t.Run("SameEachTime", func(t *testing.T) {
-		on(t, func(t *testing.T, seeded *db.DB, another func() *db.DB) {
+	on(t, func(t *testing.T, seeded *db.DB, another func() *db.DB) {
+		t.Run("SameEachTime", func(t *testing.T) {
 			other := another()
 			for _, table := range tables {
 				statement := "SELECT * FROM " + table + " ORDER BY 1"
@@ -65,15 +64,18 @@ func TestOrganizations(t *testing.T) {
 				}
 			}
 		})
-	})
-	t.Run("InUse", func(t *testing.T) {
-		on(t, func(t *testing.T, seeded *db.DB, _ func() *db.DB) {
+		t.Run("InUse", func(t *testing.T) {
 			if _, err := seed.Organizations(t.Context(), seeded, 1); !errors.Is(err, seed.ErrNotEmpty) {
 				t.Errorf("a second time it ended with %v", err)
 			}
 			if got := read(t, seeded, "SELECT count(*) FROM organizations")[0][0]; got != fmt.Sprint(count) {
 				t.Errorf("then there are %s organizations", got)
 			}
+		})
+		t.Run("Whole", func(t *testing.T) {
+			whole(t, seeded)
+			invoices(t, seeded)
+			instances(t, seeded)
 		})
 	})
 	t.Run("Few", func(t *testing.T) {
@@ -88,13 +90,6 @@ func TestOrganizations(t *testing.T) {
 				t.Errorf("of %d, the owner has %d, the error is %v", few, owned, err)
 			}
 		}
-	})
-	t.Run("Whole", func(t *testing.T) {
-		on(t, func(t *testing.T, seeded *db.DB, _ func() *db.DB) {
-			whole(t, seeded)
-			invoices(t, seeded)
-			instances(t, seeded)
-		})
 	})
 }
 
