@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tidwall/gjson"
+	gql "github.com/vektah/gqlparser/v2/ast"
 
 	"studio/db"
 	"studio/fault"
@@ -33,7 +34,7 @@ func (p *person) rejects(code fault.Code, field, query string, variables vars) *
 }
 
 // textInput is an input value that takes text. The document takes $value, and may take $org, an
-// organization, and $member, an invitation to it.
+// organization, and what it has: $member, an invitation, $instance and $endpoint.
 type textInput struct {
 	document, field string
 	code            fault.Code
@@ -54,6 +55,16 @@ var (
 	badSubdomains = append([]string{
 		long(17), huge, "with-hyphen", "dot.dot", "ünicode", "組織", "www", "ADMIN", "a b", "<b>", "'--",
 	}, append(empties, controls...)...)
+	badInstanceNames = append([]string{
+		long(17), huge, "-one", "one-", "dot.dot", "ünicode", "組織", "a b", "<b>", "'--",
+	}, append(empties, controls...)...)
+	badHosts = append([]string{
+		long(300), huge, "a b", "http://example.com", "example.com/x", "example.com:1", "user@example.com", "<b>", "'--", "-.example.com", "1.2.3.4.5",
+	}, append(empties, controls...)...)
+	badURLs = append([]string{
+		"https://example.com/" + long(2000), huge, "example.com", "ftp://example.com", "javascript:alert(1)", "https://", "https:///x",
+		"https://a b.example.com", "https://example.com:99999", "https://jane:secret@example.com", "組織",
+	}, append(empties, controls...)...)
 	wrongTexts = append([]string{huge, "wrong", "組織", "'; DROP TABLE users; --"}, append(empties, controls...)...)
 	badSearch  = append([]string{long(101), huge}, controls...)
 )
@@ -62,7 +73,7 @@ func badNames(limit int) []string {
 	return append([]string{long(limit + 1), huge, "\u200b"}, append(empties, controls...)...)
 }
 
-// textInputs are all that take text, but for cursors and IDs.
+// textInputs are all that take text, but for cursors and IDs; those of plans and regions are chosen by people.
 var textInputs = []textInput{
 	{`mutation($value: String!) { signUp(input: { email: $value, password: "correct horse", firstName: "Jane", lastName: "Doe" }) { token } }`,
 		"input.email", fault.InvalidInput, badEmails},
@@ -120,6 +131,36 @@ var textInputs = []textInput{
 		"input.token", fault.InvitationInvalid, wrongTexts},
 	{`mutation($member: ID!, $value: String!) { removeOrganizationUser(input: { organizationUserId: $member, confirm: $value }) { removedOrganizationUserId } }`,
 		"input.confirm", fault.ConfirmationMismatch, append([]string{"delete", "DELETE "}, wrongTexts...)},
+	{`mutation($org: ID!, $value: String!) { createInstance(input: {
+		organizationId: $org, name: $value, region: "us-east-1", computePlanId: "cloud-1gb", storageGb: 10 }) { instance { id } } }`,
+		"input.name", fault.InvalidInput, badInstanceNames},
+	{`mutation($org: ID!, $value: ID!) { createInstance(input: {
+		organizationId: $org, name: "new", region: $value, computePlanId: "cloud-1gb", storageGb: 10 }) { instance { id } } }`,
+		"input.region", fault.InvalidInput, wrongTexts},
+	{`mutation($org: ID!, $value: ID!) { createInstance(input: {
+		organizationId: $org, name: "new", region: "us-east-1", computePlanId: $value, storageGb: 10 }) { instance { id } } }`,
+		"input.computePlanId", fault.InvalidInput, append([]string{"enterprise-1gb"}, wrongTexts...)},
+	{`mutation($org: ID!, $value: String!) { registerInstance(input: {
+		organizationId: $org, name: $value, host: "example.com", port: 9925, ssl: true, computePlanId: "enterprise-1gb" }) { instance { id } } }`,
+		"input.name", fault.InvalidInput, badInstanceNames},
+	{`mutation($org: ID!, $value: String!) { registerInstance(input: {
+		organizationId: $org, name: "new", host: $value, port: 9925, ssl: true, computePlanId: "enterprise-1gb" }) { instance { id } } }`,
+		"input.host", fault.InvalidInput, badHosts},
+	{`mutation($org: ID!, $value: ID!) { registerInstance(input: {
+		organizationId: $org, name: "new", host: "example.com", port: 9925, ssl: true, computePlanId: $value }) { instance { id } } }`,
+		"input.computePlanId", fault.InvalidInput, append([]string{"cloud-1gb"}, wrongTexts...)},
+	{`mutation($instance: ID!, $value: ID!) { resizeInstance(input: { instanceId: $instance, computePlanId: $value }) { instance { id } } }`,
+		"input.computePlanId", fault.InvalidInput, append([]string{"enterprise-1gb"}, wrongTexts...)},
+	{`mutation($instance: ID!, $value: String!) { deleteInstance(input: { instanceId: $instance, confirmName: $value }) { deletedInstanceId } }`,
+		"input.confirmName", fault.ConfirmationMismatch, wrongTexts},
+	{`mutation($org: ID!, $value: String!) { setCard(input: { organizationId: $org, paymentMethodId: $value }) { billing { id } } }`,
+		"input.paymentMethodId", fault.InvalidInput, append([]string{"pm_", "tok_visa"}, wrongTexts...)},
+	{`mutation($org: ID!, $value: String!) { addCoupon(input: { organizationId: $org, code: $value }) { coupon { id } } }`,
+		"input.code", fault.CouponInvalid, wrongTexts},
+	{`mutation($org: ID!, $value: String!) { createWebhookEndpoint(input: { organizationId: $org, url: $value }) { webhookEndpoint { id } } }`,
+		"input.url", fault.InvalidInput, badURLs},
+	{`mutation($endpoint: ID!, $value: String!) { updateWebhookEndpoint(input: { webhookEndpointId: $endpoint, url: $value }) { webhookEndpoint { id } } }`,
+		"input.url", fault.InvalidInput, badURLs},
 	{`query($value: String!) { viewer { organizations(search: $value) { totalCount } } }`,
 		"search", fault.InvalidInput, badSearch},
 	{`query($org: ID!, $value: String!) { organization(id: $org) { users(search: $value) { totalCount } } }`,
@@ -133,10 +174,15 @@ func TestInput(t *testing.T) {
 			owner := s.verified("owner")
 			org := owner.home()
 			member := owner.invite(org, "invited@example.com")
+			owner.setCard(org, "pm_card_visa")
+			owner.do(addCoupon, vars{"org": org, "code": "WELCOME50"}) // makes the sandbox's coupons
+			instance := owner.createInstance(org, "one", "cloud-1gb", 10)
+			endpoint, _ := owner.endpoint(org, s.receiver(status(200)).URL)
 			s.unchanged(func() {
 				for _, input := range textInputs {
 					for _, value := range input.bad {
-						owner.rejects(input.code, input.field, input.document, vars{"value": value, "org": org, "member": member})
+						owner.rejects(input.code, input.field, input.document,
+							vars{"value": value, "org": org, "member": member, "instance": instance, "endpoint": endpoint})
 					}
 				}
 			})
@@ -145,6 +191,7 @@ func TestInput(t *testing.T) {
 			}
 		})
 	})
+	t.Run("Complete", testInputsComplete)
 	t.Run("UnknownText", testUnknownText)
 	t.Run("GoodText", testGoodText)
 	t.Run("BadID", testBadID)
@@ -152,6 +199,39 @@ func TestInput(t *testing.T) {
 	t.Run("BadCursor", testBadCursor)
 	t.Run("PageSize", testPageSize)
 }
+
+// testInputsComplete holds what is tried against the schema.
+func testInputsComplete(t *testing.T) {
+	t.Parallel()
+	tried := map[string]bool{}
+	for _, input := range textInputs {
+		for _, mutation := range calledMutation.FindAllStringSubmatch(input.document, 1) {
+			tried[mutation[1]+" "+input.field] = true
+		}
+	}
+	for _, input := range idInputs {
+		tried[calledMutation.FindStringSubmatch(input.document)[1]+" input."+input.field] = true
+	}
+	tried["signIn input.password"] = true // whose error does not tell which of the two is wrong
+	found := 0
+	for _, root := range roots(schema()) {
+		for _, value := range root.values() {
+			if kind := value.kind.Name(); root.operation != gql.Mutation || kind != "String" && kind != "ID" {
+				continue
+			}
+			found++
+			if !tried[root.Name+" "+value.path] {
+				t.Errorf("no bad value of %s %s is tried", root.Name, value.path)
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("the schema has %d inputs", found)
+	}
+}
+
+// calledMutation finds the mutation of a document.
+var calledMutation = regexp.MustCompile(`^mutation\([^)]*\) \{ (\w+)\(`)
 
 // Where a text is looked up, what nothing has is answered with null.
 func testUnknownText(t *testing.T) {
@@ -243,6 +323,14 @@ var idInputs = []struct{ document, field, prefix string }{
 	{`mutation($id: ID!) { removeCard(input: { organizationId: $id }) { billing { id } } }`, "organizationId", db.OrganizationPrefix},
 	{`mutation($id: ID!) { addCoupon(input: { organizationId: $id, code: "WELCOME50" }) { coupon { id } } }`, "organizationId", db.OrganizationPrefix},
 	{`mutation($id: ID!) { payInvoice(input: { invoiceId: $id }) { invoice { id } } }`, "invoiceId", db.InvoicePrefix},
+	{`mutation($id: ID!) { createWebhookEndpoint(input: { organizationId: $id, url: "https://example.com/" }) { webhookEndpoint { id } } }`,
+		"organizationId", db.OrganizationPrefix},
+	{`mutation($id: ID!) { updateWebhookEndpoint(input: { webhookEndpointId: $id, enabled: false }) { webhookEndpoint { id } } }`,
+		"webhookEndpointId", db.WebhookEndpointPrefix},
+	{`mutation($id: ID!) { rotateWebhookSecret(input: { webhookEndpointId: $id }) { secret } }`, "webhookEndpointId", db.WebhookEndpointPrefix},
+	{`mutation($id: ID!) { testWebhookEndpoint(input: { webhookEndpointId: $id }) { delivery { id } } }`, "webhookEndpointId", db.WebhookEndpointPrefix},
+	{`mutation($id: ID!) { deleteWebhookEndpoint(input: { webhookEndpointId: $id }) { deletedWebhookEndpointId } }`,
+		"webhookEndpointId", db.WebhookEndpointPrefix},
 	{`mutation($id: ID!) { revokeSession(input: { sessionId: $id }) { revokedSessionId } }`, "sessionId", db.SessionPrefix},
 	{`mutation($id: ID!) { revokeApiToken(input: { apiTokenId: $id }) { revokedApiTokenId } }`, "apiTokenId", db.APITokenPrefix},
 }
@@ -256,6 +344,7 @@ func (p *person) ids() map[string]string {
 	p.setCard(home, "pm_card_visa")
 	instance := p.createInstance(home, "one", "cloud-2gb", 10)
 	coupon := p.do(addCoupon, vars{"org": home, "code": "WELCOME50"}).str("addCoupon.coupon.id")
+	endpoint, _ := p.endpoint(home, p.receiver(status(200)).URL)
 	read := p.do(`{ viewer { user { id } sessions { id } landingOrganization {
 		id users(status: INVITED) { nodes { id } } events { nodes { id } } billing { id invoices { nodes { id } } }
 	} } }`, nil)
@@ -270,6 +359,8 @@ func (p *person) ids() map[string]string {
 		db.BillingPrefix:      read.str("viewer.landingOrganization.billing.id"),
 		db.InvoicePrefix:      read.str("viewer.landingOrganization.billing.invoices.nodes.0.id"),
 		db.CouponPrefix:       coupon,
+
+		db.WebhookEndpointPrefix: endpoint,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,11 +210,17 @@ func (w *Webhooks) checkURL(address string) (string, error) {
 	parsed, err := url.Parse(strings.TrimSpace(address))
 	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
 	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || len(address) > maxURL ||
-		strings.ContainsFunc(parsed.String(), unprintable) {
+		strings.ContainsFunc(parsed.String(), unprintable) || !validPort(parsed.Port()) {
 		return "", fault.Invalid("url", "Enter a URL such as https://example.com/studio, of at most %d characters and without a login.", maxURL)
 	}
 	if err := w.guard.permits(parsed); err != nil {
 		return "", err
 	}
 	return parsed.String(), nil
+}
+
+// validPort is what net/url leaves unchecked; no port stands for that of the scheme.
+func validPort(port string) bool {
+	number, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && number > 0
 }
