@@ -208,15 +208,13 @@ func (c *crowd) invite(client *http.Client, email string, round int) {
 	if round%4 > 0 {
 		return
 	}
-	for range 100 {
-		if len(c.letters.of(email)) > 0 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 	mails := c.letters.of(email)
-	if len(mails) == 0 {
-		return
+	for ; len(mails) == 0; mails = c.letters.of(email) {
+		select {
+		case <-c.stop:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	link := regexp.MustCompile(`/invitations/([\w-]+)`).FindStringSubmatch(mails[0])
 	if link == nil {

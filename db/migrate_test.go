@@ -135,7 +135,7 @@ func TestMigrations(t *testing.T) {
 			processes.Go(func() error { return process.Migrate(ctx) })
 		}
 		var atGate, waiting int
-		for deadline := time.Now().Add(20 * time.Second); atGate+waiting < count && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); atGate+waiting < count && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			s.ok(s.Pool().QueryRowContext(t.Context(), `SELECT count(*) FILTER (WHERE wait_event_type = 'Lock'),
 				count(*) FILTER (WHERE state = 'idle' AND query LIKE '%pg_try_advisory_lock%')
 				FROM pg_stat_activity WHERE datname = current_database()`).Scan(&atGate, &waiting))

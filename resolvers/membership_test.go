@@ -2,6 +2,7 @@ package resolvers_test
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -760,6 +761,7 @@ func TestEvents(t *testing.T) {
 			home := owner.home()
 			invite := func() string { return owner.invite(home, guest.email) }
 			id := ""
+			receiver := s.receiver(status(http.StatusOK)).URL
 			for i, step := range []struct {
 				do      func()
 				kind    db.EventType
@@ -791,13 +793,21 @@ func TestEvents(t *testing.T) {
 					db.InvitationAccepted, guest, "guest Example accepted the invitation."},
 				{func() { guest.do(leaveOrganization, vars{"org": home, "name": "Acme"}) },
 					db.UserLeft, guest, "guest Example left the organization."},
+				{func() { id, _ = owner.endpoint(home, receiver) },
+					db.WebhookEndpointCreated, owner, "owner Example added the webhook endpoint at " + strings.TrimPrefix(receiver, "http://") + "."},
+				{func() { owner.do(updateWebhookEndpoint, vars{"id": id, "enabled": false}) },
+					db.WebhookEndpointUpdated, owner, "owner Example changed the webhook endpoint at " + strings.TrimPrefix(receiver, "http://") + "."},
+				{func() { owner.do(deleteWebhookEndpoint, vars{"id": id}) },
+					db.WebhookEndpointDeleted, owner, "owner Example deleted the webhook endpoint at " + strings.TrimPrefix(receiver, "http://") + "."},
 			} {
 				step.do()
 				subject := `{"__typename":"OrganizationUser","id":"` + id + `"}`
 				switch step.kind {
 				case db.OrganizationCreated, db.OrganizationUpdated:
 					subject = `{"__typename":"Organization","id":"` + home + `"}`
-				case db.UserRemoved, db.InvitationRevoked, db.UserLeft:
+				case db.WebhookEndpointCreated, db.WebhookEndpointUpdated:
+					subject = `{"__typename":"WebhookEndpoint"}`
+				case db.UserRemoved, db.InvitationRevoked, db.UserLeft, db.WebhookEndpointDeleted:
 					subject = `null`
 				}
 				a := owner.do(events, vars{"org": home})
