@@ -122,10 +122,10 @@ func Affordable(ctx context.Context, tx *db.DB, organizationID string) error {
 var (
 	errNoCard      = fault.New(fault.PaymentMethodRequired, "This costs money, and the organization has no card. Set one first.")
 	errUnavailable = fault.New(fault.Unavailable, "The payment service does not answer. Try again in a minute.")
+	errSlow        = &fault.Error{
+		Code: fault.Unavailable, Message: "The payment service takes longer than usual. Look again in a minute.", Later: true,
+	}
 )
-
-// ErrSlow answers a caller whose job goes on in the background.
-var ErrSlow = fault.New(fault.Unavailable, "The payment service takes longer than usual. Look again in a minute.")
 
 // task is what a job is given.
 type task struct {
@@ -163,7 +163,7 @@ func (b *Billing) change(
 		return err
 	}
 	if err = b.jobs.Do(ctx, jobID); errors.Is(err, job.ErrPending) {
-		return ErrSlow
+		return errSlow
 	}
 	return err
 }

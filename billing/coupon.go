@@ -44,7 +44,7 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 	})
 	if failure, is := errors.AsType[*failure](err); is { // while it was being granted
 		zerolog.Ctx(ctx).Error().Err(failure).Str("organization", organizationID).Msg("a coupon cannot be granted yet")
-		err = fault.New(fault.Unavailable, "The payment service does not answer. The coupon is added as soon as it does.")
+		err = errCouponLater
 	}
 	if err != nil {
 		return nil, nil, err
@@ -58,9 +58,12 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 }
 
 var (
-	errNoCode   = fault.New(fault.CouponInvalid, "There is no such code. Check the spelling.").On("code")
-	errCodeUsed = fault.New(fault.CouponAlreadyAdded, "This code has been added to the organization already; it can be added once.").On("code")
-	errCodeGone = fault.New(fault.CouponInvalid, "This code has been used as often as it may be.").On("code")
+	errNoCode      = fault.New(fault.CouponInvalid, "There is no such code. Check the spelling.").On("code")
+	errCodeUsed    = fault.New(fault.CouponAlreadyAdded, "This code has been added to the organization already; it can be added once.").On("code")
+	errCodeGone    = fault.New(fault.CouponInvalid, "This code has been used as often as it may be.").On("code")
+	errCouponLater = &fault.Error{
+		Code: fault.Unavailable, Message: "The payment service does not answer. The coupon is added as soon as it does.", Later: true,
+	}
 )
 
 // addCoupon is the job of AddCoupon: the code is reserved, then granted by Stripe, then ours.

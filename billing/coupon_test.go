@@ -324,6 +324,9 @@ func testCouponPending(s *server) {
 	s.cutting(func(int, bool) bool { return s.last("POST /v1/customers/") })
 	_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
 	s.refused(err, fault.Unavailable, "")
+	if refused, is := errors.AsType[*fault.Error](err); !is || !refused.Later {
+		s.Errorf("%v does not tell that it is added yet", err)
+	}
 	_, _, err = s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
 	s.refused(err, fault.CouponAlreadyAdded, "code")
 	equal(s, "coupons", len(must(s.db.CouponsOfOrganizations(s.ctx, []string{g.id}))(s)[0]), 0)

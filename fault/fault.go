@@ -62,6 +62,8 @@ type Error struct {
 	Field string
 	// RetryAfter is how long to wait before trying again; zero when waiting does not help.
 	RetryAfter time.Duration
+	// Later tells that what was asked for goes on, and may have its effect yet.
+	Later bool
 }
 
 // New makes an error; the message is formatted as by fmt.Sprintf.

@@ -19,7 +19,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"studio/billing"
 	"studio/db"
 	"studio/fault"
 	"studio/transport"
@@ -140,7 +139,8 @@ func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *gr
 	if response != nil {
 		for _, err := range response.Errors {
 			if len(err.Path) == 1 { // a longer one is about the payload of a field that succeeded
-				late := err.Extensions["code"] == string(fault.Internal) || errors.Is(err, billing.ErrSlow)
+				problem, known := errors.AsType[*fault.Error](err)
+				late := err.Extensions["code"] == string(fault.Internal) || known && problem.Later
 				refused[err.Path.String()] = !late // or it may have had its effect, or have it yet
 			}
 		}
