@@ -69,6 +69,14 @@ export function connect(ended: () => void): Api {
         },
       }),
       cache(),
+      // The cache would keep the null in which an error ends up as what is so, and tell, say, that
+      // nobody is signed in. A query that has failed anywhere has no data.
+      mapExchange({
+        onResult: (result) =>
+          result.error && result.operation.kind === "query"
+            ? { ...result, data: undefined }
+            : result,
+      }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = "", variables }) => ({
