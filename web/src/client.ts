@@ -7,6 +7,7 @@ import {
   fetchExchange,
   makeOperation,
   mapExchange,
+  type Operation,
   subscriptionExchange,
 } from "urql";
 import { cache } from "./cache";
@@ -20,6 +21,8 @@ export interface Api {
   client: Client;
   /** Tells of each change of the connection until the returned function is called. */
   watch(changed: (connection: Connection) => void): () => void;
+  /** Asks again for all that shows. */
+  refresh(): void;
 }
 
 /**
@@ -31,13 +34,24 @@ export function connect(ended: () => void): Api {
   const tell = (connection: Connection) => {
     for (const changed of watchers) changed(connection);
   };
+  const shown = new Map<number, Operation>();
+  const again = (query: Operation) => {
+    const context = { ...query.context, requestPolicy: "network-only" as const };
+    client.reexecuteOperation(makeOperation("query", query, context));
+  };
+  const refresh = () => {
+    for (const query of shown.values()) again(query);
+  };
   const socket = createSocket({
     url: () => `${location.origin.replace(/^http/, "ws")}/graphql`,
     // Each stream is opened again by whoever follows it, with the cursor it has got to: see live.ts.
     retryAttempts: 0,
     keepAlive: 10_000,
     on: {
-      connected: () => tell("live"),
+      connected: () => {
+        tell("live");
+        refresh(); // no stream tells of what happened before its first event
+      },
       closed: (event) => tell((event as CloseEvent).code === 1000 ? "idle" : "lost"),
       // The server is gone without a word: its pong is overdue.
       ping: (received) => {
@@ -57,15 +71,17 @@ export function connect(ended: () => void): Api {
     requestPolicy: "cache-and-network",
     exchanges: [
       mapExchange({
+        onOperation(operation) {
+          if (operation.kind === "query") shown.set(operation.key, operation);
+          else shown.delete(operation.key); // by a teardown, which has its query's key
+        },
         onError(error) {
           if (faultOf(error).code === "UNAUTHENTICATED") ended();
         },
         onResult({ operation, data, error, stale }) {
           // What an event makes stale while its answer is under way stays so: the cache counts the
           // answer as older than the event. It is asked for once more.
-          if (operation.kind !== "query" || data || error || stale) return;
-          const context = { ...operation.context, requestPolicy: "network-only" as const };
-          client.reexecuteOperation(makeOperation("query", operation, context));
+          if (operation.kind === "query" && !data && !error && !stale) again(operation);
         },
       }),
       cache(),
@@ -96,5 +112,6 @@ export function connect(ended: () => void): Api {
       watchers.add(changed);
       return () => watchers.delete(changed);
     },
+    refresh,
   };
 }

@@ -6,12 +6,7 @@ import { useMutation, useQuery } from "urql";
 import { Answered, Empty, Heading } from "./components/page";
 import { useToast } from "./components/toasts";
 import { faultOf } from "./fault";
-import {
-  InvitationReceivedDocument,
-  InvitationsDocument,
-  SignOutDocument,
-  ViewerDocument,
-} from "./graphql";
+import { InvitationReceivedDocument, SignOutDocument, ViewerDocument } from "./graphql";
 import { useLive } from "./live";
 import { useSession, type Viewer, ViewerContext } from "./session";
 
@@ -72,13 +67,10 @@ export function SignedIn() {
 }
 
 function Bar({ viewer }: { viewer: Viewer }) {
-  const { api } = useSession();
   const toast = useToast();
   useLive(viewer.emailVerified ? viewer.id : null, {
     document: InvitationReceivedDocument,
     variables: () => ({}),
-    missed: () =>
-      void api.client.query(InvitationsDocument, {}, { requestPolicy: "network-only" }).toPromise(),
     received: ({ invitationReceived: { invitedBy, organization } }) =>
       toast(
         `${invitedBy ? `${invitedBy.firstName} ${invitedBy.lastName}` : "Somebody"} invites you to ${organization.name}.`,

@@ -19,8 +19,6 @@ interface Follow<Data, Variables extends AnyVariables> {
   received: (data: Data) => void;
   /** The caller has no right to the stream any more. */
   ended?: (fault: Fault) => void;
-  /** The stream is open again, but cannot make up for what happened meanwhile. */
-  missed?: () => void;
 }
 
 /** Follows a subscription while the component shows and `key` stays the same; null follows nothing. */
@@ -32,15 +30,14 @@ export function useLive<Data, Variables extends AnyVariables>(
   const variables = useEffectEvent(follow.variables);
   const received = useEffectEvent(follow.received);
   const ended = useEffectEvent((fault: Fault) => follow.ended?.(fault));
-  const missed = useEffectEvent(() => follow.missed?.());
   const { document } = follow;
 
   useEffect(() => {
     if (key === null) return;
     let last: Data | undefined;
     let failures = 0;
-    let gap = false;
     let closed = false;
+    let waiting = false;
     let stop = () => {};
     const again = (fault?: Fault) => {
       if (fault && rightless.has(fault.code)) {
@@ -49,16 +46,19 @@ export function useLive<Data, Variables extends AnyVariables>(
       }
       if (fault?.code === "CURSOR_EXPIRED") {
         last = undefined;
-        missed();
+        open();
+        api.refresh(); // no stream can make up for what happened meanwhile
+        return;
       }
-      gap = !last;
       // Not all clients of a server that starts again come back in the same moment.
       const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
       const timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
+      waiting = true;
       stop = () => clearTimeout(timer);
     };
     const open = () => {
       let over = false;
+      waiting = false;
       const end = (fault?: Fault) => {
         if (over || closed) return;
         over = true;
@@ -83,8 +83,9 @@ export function useLive<Data, Variables extends AnyVariables>(
     const unwatch = api.watch((connection) => {
       if (connection !== "live") return;
       failures = 0;
-      if (gap) missed();
-      gap = false;
+      if (!waiting) return;
+      stop();
+      open(); // before what shows is asked for again
     });
     open();
     return () => {

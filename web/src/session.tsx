@@ -9,7 +9,7 @@ export type Viewer = NonNullable<ViewerData["viewer"]>;
 
 interface Session {
   api: Api;
-  /** Starts over with nothing cached: after signing in or out, or when live updates have a gap. */
+  /** Starts over with nothing cached: after signing in or out, or when access has ended. */
   renew: () => void;
 }
 

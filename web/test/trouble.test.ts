@@ -1,7 +1,7 @@
 // What goes wrong on the way to the server, and with what people enter: each is told, and nothing is lost.
-import type { Browser } from "playwright-core";
+import type { Browser, WebSocketRoute } from "playwright-core";
 import { afterAll, afterEach, beforeAll, test } from "vitest";
-import { launch, Server, type Visitor, visit } from "./studio";
+import { launch, Server, until, type Visitor, visit } from "./studio";
 
 let server: Server;
 let browser: Browser;
@@ -32,6 +32,23 @@ async function signUp(firstName: string, subdomain: string): Promise<Person> {
   return { token: signUp.token, organizationId: signUp.viewer.landingOrganization.id };
 }
 
+/** Invites addresses to somebody's organization, from elsewhere. */
+const invite = ({ token, organizationId }: Person, ...emails: string[]) =>
+  server.ask(
+    `mutation($organizationId: ID!) {
+      ${emails.map(
+        (
+          email,
+          i,
+        ) => `invited${i}: inviteUser(input: { organizationId: $organizationId, email: "${email}" }) {
+          organizationUser { id }
+        }`,
+      )}
+    }`,
+    { organizationId },
+    token,
+  );
+
 let visitor: Visitor;
 
 /** Lets somebody in who is signed in already. */
@@ -39,6 +56,52 @@ async function enter({ token }: Person) {
   visitor = await visit(browser, server);
   await visitor.context.addCookies([{ name: "studio_session", value: token, url: server.url }]);
   return visitor;
+}
+
+/** Waits until as many streams are open, so that whatever happens is told. */
+const streams = (count: number) =>
+  until(`${count} streams are open`, async () => {
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    return metrics.includes(`studio_streams ${count}\n`);
+  });
+
+/** The way that live updates take to a visitor. */
+class Wire {
+  /** How many connections there have been. */
+  connections = 0;
+  private socket?: WebSocketRoute;
+  private upstream?: WebSocketRoute;
+  private passable = Promise.resolve();
+  private pass = () => {};
+
+  static async to({ page }: Visitor): Promise<Wire> {
+    await streams(0); // those of the visitor before have ended
+    const wire = new Wire();
+    await page.routeWebSocket("**/graphql", async (socket) => {
+      await wire.passable;
+      wire.connections++;
+      wire.socket = socket;
+      wire.upstream = socket.connectToServer();
+    });
+    return wire;
+  }
+
+  /** Lets no connection through until it is released. */
+  hold() {
+    this.passable = new Promise((pass) => {
+      this.pass = pass;
+    });
+  }
+
+  release() {
+    this.pass();
+  }
+
+  /** Breaks the connection. */
+  async cut() {
+    await this.socket?.close({ code: 1001 });
+    await this.upstream?.close();
+  }
 }
 
 beforeAll(async () => {
@@ -58,6 +121,9 @@ afterAll(async () => {
   await server?.remove();
 });
 
+const lost = "The connection to Studio is lost";
+const row = (text: string) => visitor.page.getByRole("listitem").filter({ hasText: text });
+
 test("what keeps a list from being shown is told, and nobody is signed out", async () => {
   const { page } = await enter(olive);
   await visitor.open("/organizations");
@@ -71,5 +137,43 @@ test("what keeps a list from being shown is told, and nobody is signed out", asy
   await page.getByRole("link", { name: "Users" }).click();
   await visitor.arrives("Users");
   await searchTooLong();
+  visitor.content();
+});
+
+test("an invitation that comes while the connection is lost is shown after it", async () => {
+  const ines = await signUp("Ines", "ines");
+  const { page } = await enter(ines);
+  const wire = await Wire.to(visitor);
+  await visitor.open("/organizations");
+  await page.getByRole("link", { name: "Ines's Organization" }).waitFor();
+  await streams(1);
+  await invite(olive, "ines@example.com");
+  await page.getByText("Olive Owner invites you to Olive's Organization.").waitFor();
+  wire.hold();
+  await wire.cut();
+  await page.getByText(lost).waitFor();
+  const { createOrganization } = await server.ask(
+    `mutation { createOrganization(input: { name: "Cellar", subdomain: "cellar" }) { organization { id } } }`,
+    {},
+    olive.token,
+  );
+  await invite(
+    { ...olive, organizationId: createOrganization.organization.id },
+    "ines@example.com",
+  );
+  wire.release();
+  await page.getByRole("heading", { name: "Cellar" }).waitFor();
+  visitor.content();
+});
+
+test("what happens before a page is live is shown when it is", async () => {
+  await enter(olive);
+  const wire = await Wire.to(visitor);
+  wire.hold();
+  await visitor.open("/organizations/demo/users");
+  await row("demo@example.com").waitFor();
+  await invite(olive, "early@example.com");
+  wire.release();
+  await row("early@example.com").waitFor();
   visitor.content();
 });

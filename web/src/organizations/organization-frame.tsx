@@ -43,7 +43,6 @@ function Follow({ organization }: { organization: Organization }) {
     received: ({ organizationEvents: { actor, summary } }) => {
       if (actor?.id !== viewer.user.id) toast(summary);
     },
-    missed: renew,
     ended: ({ code }) => {
       if (code === "UNAUTHENTICATED") return; // signed out: what follows is signing in
       toast(`You no longer have access to ${organization.name}.`);
