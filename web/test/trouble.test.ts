@@ -1,6 +1,6 @@
 // What goes wrong on the way to the server, and with what people enter: each is told, and nothing is lost.
 import type { Browser, WebSocketRoute } from "playwright-core";
-import { afterAll, afterEach, beforeAll, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launch, Server, until, type Visitor, visit } from "./studio";
 
 let server: Server;
@@ -122,6 +122,7 @@ afterAll(async () => {
 });
 
 const lost = "The connection to Studio is lost";
+const button = (name: string) => visitor.page.getByRole("button", { name, exact: true });
 const row = (text: string) => visitor.page.getByRole("listitem").filter({ hasText: text });
 
 test("what keeps a list from being shown is told, and nobody is signed out", async () => {
@@ -175,5 +176,21 @@ test("what happens before a page is live is shown when it is", async () => {
   await invite(olive, "early@example.com");
   wire.release();
   await row("early@example.com").waitFor();
+  visitor.content();
+});
+
+test("a page whose last entry is gone leads back to the others", async () => {
+  const several = await signUp("Sam", "several");
+  await invite(several, ...Array.from({ length: 20 }, (_, i) => `user${i}@example.com`));
+  const { page } = await enter(several);
+  await visitor.open("/organizations/several/users");
+  await button("Next").click();
+  await button("Revoke the invitation to user9@example.com").click();
+  await page.getByRole("dialog").getByLabel("Type DELETE").fill("DELETE");
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("is revoked.").waitFor();
+  await page.getByText("Nobody has").waitFor({ state: "hidden" });
+  await button("Previous").click();
+  await expect.poll(() => page.getByRole("switch").count()).toBe(20);
   visitor.content();
 });

@@ -4,7 +4,7 @@ import { useMutation, useQuery } from "urql";
 import { money, When } from "../components/figures";
 import { Form, Select } from "../components/form";
 import { Answered, Empty } from "../components/page";
-import { Pager, usePlace } from "../components/pager";
+import { isEmpty, Pager, usePlace } from "../components/pager";
 import {
   type InvoiceRow,
   type InvoiceStatus,
@@ -54,7 +54,7 @@ export function Invoices() {
         {({ organization }) => {
           const invoices = organization?.billing?.invoices;
           if (!invoices) return null;
-          if (invoices.nodes.length === 0) return <Empty>There are none.</Empty>;
+          if (isEmpty(invoices)) return <Empty>There are none.</Empty>;
           return (
             <>
               <ul className="rows">

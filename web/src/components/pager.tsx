@@ -15,9 +15,15 @@ export function usePlace(list = "") {
   return [place, (place: Place) => show({ list, place })] as const;
 }
 
+const alone = (page: Page) => !page.hasNextPage && !page.hasPreviousPage;
+
+/** Whether a list has nothing in it. Of a list with more pages, one may have lost all its entries. */
+export const isEmpty = ({ nodes, pageInfo }: { nodes: unknown[]; pageInfo: Page }) =>
+  nodes.length === 0 && alone(pageInfo);
+
 /** Pager leads to the next and the previous page, where there are any. */
 export function Pager({ page, move }: { page: Page; move: (place: Place) => void }) {
-  if (!page.hasNextPage && !page.hasPreviousPage) return null;
+  if (alone(page)) return null;
   const turn = (place: Place) => {
     move(place);
     scrollTo({ top: 0 });

@@ -4,7 +4,7 @@ import { Dialog } from "../components/dialog";
 import { memory, price } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
-import { Pager, usePlace } from "../components/pager";
+import { isEmpty, Pager, usePlace } from "../components/pager";
 import {
   DeleteInstanceDocument,
   type InstanceRow,
@@ -44,7 +44,7 @@ export function InstancesPage() {
         {({ organization }) => {
           if (!organization?.instances) return null;
           const { nodes, pageInfo } = organization.instances;
-          if (nodes.length === 0) {
+          if (isEmpty(organization.instances)) {
             return (
               <Empty>
                 {viewerMembership.isOwner

@@ -7,7 +7,7 @@ import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form, Select } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
-import { Pager, usePlace } from "../components/pager";
+import { isEmpty, Pager, usePlace } from "../components/pager";
 import { useSettled } from "../components/settled";
 import {
   CreateOrganizationDocument,
@@ -78,7 +78,7 @@ export function OrganizationsPage() {
         {({ viewer }) => {
           if (!viewer) return null;
           const { nodes, pageInfo } = viewer.organizations;
-          if (nodes.length === 0) {
+          if (isEmpty(viewer.organizations)) {
             return (
               <Empty>
                 {search

@@ -5,7 +5,7 @@ import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
-import { Pager, usePlace } from "../components/pager";
+import { isEmpty, Pager, usePlace } from "../components/pager";
 import { useSettled } from "../components/settled";
 import { faultOf } from "../fault";
 import {
@@ -85,7 +85,7 @@ export function UsersPage() {
         {({ organization }) => {
           if (!organization?.users) return null;
           const { nodes, pageInfo } = organization.users;
-          if (nodes.length === 0)
+          if (isEmpty(organization.users))
             return <Empty>Nobody has “{search}” in their name or address.</Empty>;
           return (
             <>
