@@ -216,12 +216,16 @@ export function launch(): Promise<Browser> {
   });
 }
 
-/** Lets somebody in. */
-export async function visit(browser: Browser, server: Server): Promise<Visitor> {
+/** Lets somebody in, from a time zone. */
+export async function visit(
+  browser: Browser,
+  server: Server,
+  timezoneId = "UTC",
+): Promise<Visitor> {
   const context = await browser.newContext({
     viewport: desktop,
     reducedMotion: "reduce",
-    timezoneId: "UTC",
+    timezoneId,
   });
   context.setDefaultTimeout(patience);
   return new Visitor(context, await context.newPage(), server.url);

@@ -52,8 +52,8 @@ const invite = ({ token, organizationId }: Person, ...emails: string[]) =>
 let visitor: Visitor;
 
 /** Lets somebody in who is signed in already. */
-async function enter({ token }: Person) {
-  visitor = await visit(browser, server);
+async function enter({ token }: Person, timezone?: string) {
+  visitor = await visit(browser, server, timezone);
   await visitor.context.addCookies([{ name: "studio_session", value: token, url: server.url }]);
   return visitor;
 }
@@ -192,5 +192,18 @@ test("a page whose last entry is gone leads back to the others", async () => {
   await page.getByText("Nobody has").waitFor({ state: "hidden" });
   await button("Previous").click();
   await expect.poll(() => page.getByRole("switch").count()).toBe(20);
+  visitor.content();
+});
+
+test("a token works to the end of its last day, where its owner is", async () => {
+  const { page } = await enter(olive, "America/Los_Angeles");
+  await visitor.open("/account");
+  await button("Create a token").click();
+  await page.getByLabel("Name", { exact: true }).fill("deployment");
+  await page.getByLabel("Last day").fill("2090-12-10");
+  await button("Create").click();
+  await page.getByText("It is shown only now").waitFor();
+  const { viewer } = await server.ask("{ viewer { apiTokens { expiresAt } } }", {}, olive.token);
+  expect(viewer.apiTokens).toEqual([{ expiresAt: "2090-12-11T07:59:59Z" }]);
   visitor.content();
 });

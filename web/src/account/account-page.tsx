@@ -233,9 +233,11 @@ function NewToken({ close }: { close: () => void }) {
   }
   return (
     <Form
-      send={({ name = "", expiresAt }) =>
-        create({ input: { name, expiresAt: expiresAt ? `${expiresAt}T23:59:59Z` : undefined } })
-      }
+      send={({ name = "", expiresAt: day }) => {
+        // The day ends where the person is.
+        const expiresAt = day ? new Date(`${day}T23:59:59`).toISOString() : undefined;
+        return create({ input: { name, expiresAt } });
+      }}
       submit="Create"
       done={({ createApiToken }) => setToken(createApiToken.token)}
     >
@@ -249,6 +251,7 @@ function NewToken({ close }: { close: () => void }) {
         name="expiresAt"
         label="Last day (optional)"
         type="date"
+        max="9999-12-31" // Date reads no longer years
         hint="Without one, it works until it is revoked."
       />
     </Form>
