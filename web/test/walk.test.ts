@@ -356,6 +356,7 @@ describe("Invoices", () => {
     const first = page.getByRole("listitem").filter({ hasText: "$32.49" });
     await first.getByText("$32.49").first().click();
     await first.getByText("Discount").waitFor();
+    expect(await page.getByText("-$0.00").count()).toBe(0);
     await olive.looks("billing");
   });
 

@@ -91,7 +91,7 @@ function Row({ invoice }: { invoice: InvoiceRow }) {
           <Sum label="Subtotal" amount={invoice.subtotal} strong />
           <Sum
             label="Discount"
-            amount={{ ...invoice.discount, amount: -invoice.discount.amount }}
+            amount={{ ...invoice.discount, amount: 0 - invoice.discount.amount }} // -0 is "-$0.00"
           />
           <Sum label="Tax" amount={invoice.tax} />
           <Sum label="Total" amount={total} strong />
