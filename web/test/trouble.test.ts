@@ -207,3 +207,26 @@ test("a token works to the end of its last day, where its owner is", async () =>
   expect(viewer.apiTokens).toEqual([{ expiresAt: "2090-12-11T07:59:59Z" }]);
   visitor.content();
 });
+
+test("a page that cannot be brought up to date stays, and is when that can be done", async () => {
+  const { page, context } = await enter(olive);
+  const wire = await Wire.to(visitor);
+  await visitor.open("/organizations/demo/users");
+  await row("demo@example.com").waitFor();
+  await streams(3);
+  await invite(olive, "live@example.com");
+  await row("live@example.com").waitFor();
+  await context.route("**/graphql", (route) => route.abort());
+  await invite(olive, "late@example.com");
+  await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await row("live@example.com").waitFor();
+  await context.unroute("**/graphql");
+  await wire.cut();
+  await row("late@example.com").waitFor();
+  await page.getByRole("alert").waitFor({ state: "hidden" });
+  await context.route("**/graphql", (route) => route.abort());
+  await page.getByLabel("Search").fill("late");
+  await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await row("live@example.com").waitFor({ state: "hidden" }); // it was not searched for
+  visitor.content(/ERR_FAILED/);
+});

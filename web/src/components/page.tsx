@@ -58,19 +58,22 @@ export function Failure({ error, again }: { error: CombinedError; again: () => v
 
 /** Answered shows what a query has yielded, and before that, that it is on its way or has failed. */
 export function Answered<Data>({
-  query: [{ data, error }, again],
+  query: [{ data, error, operation }, again],
   children,
 }: {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the query's variables are
   query: UseQueryResponse<Data, any>;
   children: (data: Data) => ReactNode;
 }) {
-  // While it is asked for again, the page stays as it was, with what is open or typed on it.
-  const [last, setLast] = useState(data);
-  if (data && data !== last) setLast(data);
-  const shown = data ?? (error ? undefined : last);
-  if (shown) return children(shown);
-  if (error)
-    return <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />;
-  return <Loading />;
+  // While it is asked for again, the page stays as it was, with what is open or typed on it. It stays
+  // below the error, too, when that fails; but not when something else was asked for.
+  const [last, setLast] = useState({ data, key: operation?.key });
+  if (data && data !== last.data) setLast({ data, key: operation?.key });
+  const shown = data ?? (error && operation?.key !== last.key ? undefined : last.data);
+  return (
+    <>
+      {error && <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />}
+      {shown ? children(shown) : !error && <Loading />}
+    </>
+  );
 }
