@@ -52,7 +52,10 @@ export function connect(ended: () => void): Api {
         tell("live");
         refresh(); // no stream tells of what happened before its first event
       },
-      closed: (event) => tell((event as CloseEvent).code === 1000 ? "idle" : "lost"),
+      closed: (event) => {
+        clearTimeout(overdue); // it would end the next connection
+        tell((event as CloseEvent).code === 1000 ? "idle" : "lost");
+      },
       // The server is gone without a word: its pong is overdue.
       ping: (received) => {
         if (received) return;

@@ -69,6 +69,8 @@ const streams = (count: number) =>
 class Wire {
   /** How many connections there have been. */
   connections = 0;
+  /** How many pings were swallowed. */
+  swallowed = 0;
   private socket?: WebSocketRoute;
   private upstream?: WebSocketRoute;
   private passable = Promise.resolve();
@@ -82,6 +84,12 @@ class Wire {
       wire.connections++;
       wire.socket = socket;
       wire.upstream = socket.connectToServer();
+      const { upstream } = wire;
+      const first = wire.connections === 1;
+      socket.onMessage((message) => {
+        if (first && message === '{"type":"ping"}') wire.swallowed++;
+        else upstream.send(message);
+      });
     });
     return wire;
   }
@@ -229,4 +237,24 @@ test("a page that cannot be brought up to date stays, and is when that can be do
   await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
   await row("live@example.com").waitFor({ state: "hidden" }); // it was not searched for
   visitor.content(/ERR_FAILED/);
+});
+
+test("a connection is not ended for the answer that the one before did not give", async () => {
+  const { page } = await enter(olive);
+  await page.clock.install();
+  const wire = await Wire.to(visitor);
+  await visitor.open("/organizations/demo/users");
+  await row("demo@example.com").waitFor();
+  await streams(3);
+  await invite(olive, "first@example.com");
+  await row("first@example.com").waitFor();
+  await page.clock.fastForward(10_000);
+  await until("a ping is on its way", async () => wire.swallowed === 1);
+  await wire.cut();
+  await page.getByText("Connected again.").waitFor();
+  await page.clock.fastForward(5_000);
+  await invite(olive, "second@example.com");
+  await row("second@example.com").waitFor();
+  expect(wire.connections).toBe(2);
+  visitor.content();
 });
