@@ -258,3 +258,24 @@ test("a connection is not ended for the answer that the one before did not give"
   expect(wire.connections).toBe(2);
   visitor.content();
 });
+
+test("what is refused after its dialog is closed is told", async () => {
+  const { page, context } = await enter(olive);
+  await visitor.open("/organizations/demo");
+  let answer = () => {};
+  const closed = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await context.route("**/graphql", async (route) => {
+    if (route.request().postData()?.includes("RegisterInstance")) await closed;
+    await route.continue();
+  });
+  await button("Register your own").click();
+  await page.getByRole("dialog").getByLabel("Name").fill("no name");
+  await button("Register").click();
+  await button("Close").click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  answer();
+  await page.locator(".toasts").getByText("Choose a name of 1 to 16").waitFor();
+  visitor.content();
+});

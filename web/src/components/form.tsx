@@ -64,7 +64,8 @@ export function Form<Data>(props: FormProps<Data>) {
     if (error) {
       const fault = faultOf(error);
       const shown = fault.field && form.current?.elements.namedItem(fault.field);
-      setFault(shown ? fault : { ...fault, field: undefined });
+      if (form.current) setFault(shown ? fault : { ...fault, field: undefined });
+      else toast(fault.message); // its dialog was closed meanwhile
     } else if (data) {
       form.current?.reset();
       if (props.told) toast(props.told);
