@@ -41,9 +41,14 @@ const script = `window.Stripe = (key) => ({
   elements: ({ clientSecret }) => ({
     create: () => ({ mount: (frame) => { frame.textContent = "A card for " + key + " and " + clientSecret; } }),
   }),
-  confirmSetup: async () => window.declined
-    ? { error: { message: "Your card number is incomplete." } }
-    : { setupIntent: { payment_method: "pm_card_visa" } },
+  confirmSetup: async () => {
+    if (window.declined) return { error: { message: "Your card number is incomplete." } };
+    const setupIntent = { payment_method: "pm_card_visa", status: "succeeded" };
+    if (window.confirmed)
+      return { error: { code: "setup_intent_unexpected_state", message: "It has succeeded.", setup_intent: setupIntent } };
+    window.confirmed = true;
+    return { setupIntent };
+  },
 });`;
 
 test("with an account at Stripe, the card is entered in Stripe's form", async () => {
@@ -67,11 +72,17 @@ test("with an account at Stripe, the card is entered in Stripe's form", async ()
   await page.getByRole("button", { name: "Set this card" }).click();
   await page.getByRole("alert").getByText("Your card number is incomplete.").waitFor();
   await page.evaluate(() => Object.assign(window, { declined: false }));
+  await context.route("**/graphql", (route) =>
+    route.request().postData()?.includes("SetCard") ? route.abort() : route.continue(),
+  );
+  await page.getByRole("button", { name: "Set this card" }).click();
+  await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await context.unroute("**/graphql");
   const sent = page.waitForRequest((request) => request.postData()?.includes("SetCard") ?? false);
   await page.getByRole("button", { name: "Set this card" }).click();
   expect((await sent).postDataJSON().variables.input.paymentMethodId).toBe("pm_card_visa");
   await page.getByText("The card is set.").waitFor();
-  visitor.content(/^a request to https:\/\/js\.stripe\.com\//);
+  visitor.content(/^a request to https:\/\/js\.stripe\.com\/|ERR_FAILED/);
 });
 
 test("without Stripe's script, it is told that the form cannot be loaded", async () => {

@@ -47,8 +47,10 @@ export default function StripeForm({
     const { error, setupIntent } = await form.stripe
       .confirmSetup({ elements: form.elements, redirect: "if_required" })
       .catch(() => ({ error: undefined, setupIntent: undefined }));
-    const method = setupIntent?.payment_method;
-    if (error || !method) {
+    // When the server could not take over what Stripe has, Stripe refuses to confirm it again.
+    const taken = error?.setup_intent?.status === "succeeded" ? error.setup_intent : setupIntent;
+    const method = taken?.payment_method;
+    if (!method) {
       const message = error?.message ?? "Stripe has not taken the card. Please try again.";
       return {
         error: new CombinedError({
