@@ -526,6 +526,10 @@ describe("Sessions", () => {
     const [session] = await olive.context.cookies();
     await server.ask("mutation { signOut { signedOut } }", {}, session?.value);
     await olive.arrives("Sign in");
+    await tab(page, "Create an account").click();
+    await olive.arrives("Create an account");
+    await tab(page, "Sign in").click();
+    await olive.arrives("Sign in");
     await page.getByLabel("Email address").fill("olive@example.com");
     await page.getByLabel("Password").fill("another good password");
     expect(requests).toBeLessThan(100); // nothing asks again and again

@@ -1,5 +1,5 @@
 // Signing in.
-import { Link, Navigate, useSearchParams } from "react-router";
+import { Link, Navigate, useLocation, useSearchParams } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Field, Form } from "../components/form";
 import { Heading } from "../components/page";
@@ -37,10 +37,10 @@ export function useNext(): string {
 /** SignInPage signs in, and goes on to where the person wanted to go. */
 export function SignInPage() {
   const next = useNext();
+  const { search } = useLocation();
   const { renew } = useSession();
   const [{ data }] = useQuery({ query: ViewerDocument });
   if (data?.viewer) return <Navigate to={next} replace />;
-  const query = next === "/" ? "" : `?next=${encodeURIComponent(next)}`;
   return (
     <section className="card">
       <Heading>Sign in</Heading>
@@ -49,7 +49,7 @@ export function SignInPage() {
         <Link to="/forgot-password">Forgot your password?</Link>
       </p>
       <p>
-        New here? <Link to={`/sign-up${query}`}>Create an account</Link>
+        New here? <Link to={`/sign-up${search}`}>Create an account</Link>
       </p>
     </section>
   );

@@ -1,5 +1,5 @@
 // Signing up.
-import { Link, Navigate } from "react-router";
+import { Link, Navigate, useLocation } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Field, Form } from "../components/form";
 import { Heading } from "../components/page";
@@ -61,6 +61,7 @@ export function SignUpForm({
 /** SignUpPage makes an account with its first organization, and signs in. */
 export function SignUpPage() {
   const next = useNext();
+  const { search } = useLocation();
   const { renew } = useSession();
   const [{ data }] = useQuery({ query: ViewerDocument });
   if (data?.viewer) return <Navigate to={next} replace />;
@@ -72,7 +73,7 @@ export function SignUpPage() {
       </p>
       <SignUpForm done={renew} />
       <p>
-        You have an account? <Link to="/sign-in">Sign in</Link>
+        You have an account? <Link to={`/sign-in${search}`}>Sign in</Link>
       </p>
     </section>
   );
