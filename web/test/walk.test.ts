@@ -215,10 +215,10 @@ describe("Users", () => {
     await invite();
     await page.getByText("Olive Owner invites you to Orchard.").waitFor();
     await ines.looks("invitations");
-    await button(page, "Decline").click();
+    await button(page, "Decline to join Orchard").click();
     await row(olive.page, "ines@example.com").getByText("Declined").waitFor();
     await invite();
-    await button(page, "Join").click();
+    await button(page, "Join Orchard").click();
     await ines.arrives("Instances");
     await row(olive.page, "Ines Invited").getByText("Just joined").waitFor();
 
@@ -474,7 +474,10 @@ describe("Leaving", () => {
     const { page } = olive;
     await tab(page, "Olive Owner").click();
     await olive.arrives("Account");
-    await button(page, "Sign out there").first().click();
+    await page
+      .getByRole("button", { name: /^Sign out there: .+, 127\.0\.0\.1$/ })
+      .first()
+      .click();
     await page.getByText("That session is signed out.").waitFor();
     await button(page, "Create a token").click();
     await dialog(page).getByLabel("Name").fill("deployment");

@@ -131,6 +131,7 @@ function Sessions({ sessions }: { sessions: Viewer["sessions"] }) {
               <Form
                 send={() => revoke({ input: { sessionId: id } })}
                 submit="Sign out there"
+                label={`Sign out there: ${userAgent ?? "Unknown program"}, ${ipAddress}`}
                 told="That session is signed out."
               />
             )}

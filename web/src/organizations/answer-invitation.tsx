@@ -21,6 +21,7 @@ export function AnswerInvitation({
       <Form
         send={() => accept({ input: { organizationUserId: id } })}
         submit="Join"
+        label={`Join ${organization}`}
         told={`You have joined ${organization}.`}
         done={({ acceptInvitation }) =>
           joined?.(acceptInvitation.organizationUser.organization.subdomain)
@@ -29,6 +30,7 @@ export function AnswerInvitation({
       <Form
         send={() => decline({ input: { organizationUserId: id } })}
         submit="Decline"
+        label={`Decline to join ${organization}`}
         quiet
         told={`You have declined to join ${organization}.`}
       />
