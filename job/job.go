@@ -39,8 +39,8 @@ const (
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
 	// one is busy or gone do others take it.
 	grace = 2 * time.Second
-	// maxAttempts, with the backoff below, gives up after about a day. Attempts after
-	// these, when giving up has failed, are nothing but giving up: what was undone must not be done again.
+	// maxAttempts, with the backoff below, gives up after about a day. Attempts after these, when giving
+	// up has failed, are nothing but giving up: what was undone must not be done again.
 	maxAttempts = 18
 )
 

@@ -48,7 +48,7 @@ func newRates(perSecond int, now func() time.Time) *rates {
 // limiter refuses operations of whoever has sent too many.
 type limiter func(ctx context.Context, operations int) error
 
-// limiter refuses nothing when no limit is set.
+// limiter makes one, which refuses nothing when no limit is set.
 func (r *Resolvers) limiter(options HandlerOptions) limiter {
 	if options.RateLimit == 0 {
 		return func(context.Context, int) error { return nil }
@@ -56,8 +56,8 @@ func (r *Resolvers) limiter(options HandlerOptions) limiter {
 	return newRates(options.RateLimit, r.DB.Now).limit
 }
 
-// limit is a limiter. Callers are told apart by their tokens, as
-// only the database knows whose a token is; who has none is told apart by address.
+// limit is a limiter. Callers are told apart by their tokens, as only the database knows whose a token is;
+// who has none is told apart by address.
 func (r *rates) limit(ctx context.Context, operations int) error {
 	in := requestOf(ctx)
 	address := maphash.String(r.ofAddresses, in.client.Network())
