@@ -28,6 +28,8 @@ import (
 type DB struct {
 	bun  bun.IDB
 	pool *bun.DB
+	// apart has one connection; see Apart.
+	apart *bun.DB
 	// batches is nil on SQLite.
 	batches *batches
 	now     func() time.Time
@@ -82,13 +84,17 @@ func Open(address string, options ...Option) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		d = newDB(bun.NewDB(pool, sqlitedialect.New()), newSignals(nil))
+		apart, err := sqlitePool(path)
+		if err != nil {
+			return nil, err
+		}
+		d = newDB(bun.NewDB(pool, sqlitedialect.New()), bun.NewDB(apart, sqlitedialect.New()), newSignals(nil))
 	} else {
 		config, err := pgx.ParseConfig(address)
 		if err != nil {
 			return nil, err
 		}
-		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
+		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
 		if d.batches, err = newBatches(config.ConnString()); err != nil {
 			return nil, err
 		}
@@ -113,8 +119,21 @@ func sqlitePool(path string) (*sql.DB, error) {
 	return pool, nil
 }
 
-func newDB(pool *bun.DB, signals *signals) *DB {
-	return &DB{bun: pool, pool: pool, now: time.Now, signals: signals}
+func newDB(pool, apart *bun.DB, signals *signals) *DB {
+	apart.SetMaxOpenConns(1)
+	return &DB{bun: pool, pool: pool, apart: apart, now: time.Now, signals: signals}
+}
+
+// Apart is the database by a connection that requests do not use. Of those who wait for one of the others
+// database/sql serves any next, so that among thousands somebody may wait for longer than all of them take.
+func (d *DB) Apart() *DB {
+	apart := *d
+	apart.pool = d.apart
+	if d.hook != nil {
+		apart.pool = d.apart.WithQueryHook(statementHook(d.hook))
+	}
+	apart.bun = apart.pool
+	return &apart
 }
 
 // Close ends all connections.
@@ -123,7 +142,7 @@ func (d *DB) Close() error {
 	if d.batches != nil {
 		d.batches.pool.Close()
 	}
-	return d.pool.Close()
+	return errors.Join(d.apart.Close(), d.pool.Close())
 }
 
 // Pool is the pool of connections, for metrics.

@@ -285,3 +285,36 @@ func TestRevoked(t *testing.T) {
 		})
 	}
 }
+
+// TestBusy follows while requests have all connections.
+func TestBusy(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+		busy, other := &store{t, open(), &dbtest.Clock{}}, &store{t, open(), &dbtest.Clock{}}
+		organizationID := busy.organization()
+		user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: busy.Now()}
+		busy.ok(busy.InsertUser(t.Context(), user))
+		session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: busy.Now().Add(time.Hour)}
+		busy.ok(busy.InsertSession(t.Context(), session))
+		busy.ok(busy.InsertMembership(t.Context(), &db.Membership{
+			ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID, Status: db.Accepted,
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		hub := event.NewHub(busy.DB)
+		var running sync.WaitGroup
+		running.Go(func() { hub.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		stream, err := hub.Follow(ctx, event.Caller{User: user, CredentialID: session.ID}, organizationID, nil, false)
+		busy.ok(err)
+		for range busy.Pool().Stats().MaxOpenConnections {
+			conn, err := busy.Pool().Conn(t.Context())
+			busy.ok(err)
+			defer func() { _ = conn.Close() }()
+		}
+		busy.ok(other.record(t.Context(), organizationID, nil))
+		if e, err := stream.Next(ctx); err != nil || e.Seq != 1 {
+			t.Errorf("got %+v, %v", e, err)
+		}
+	})
+}

@@ -29,6 +29,8 @@ const breath = 20 * time.Millisecond
 // followers of an organization cost as many statements as one.
 type Hub struct {
 	db *db.DB
+	// apart is for the streams that are open, which end when it takes too long to serve them.
+	apart *db.DB
 
 	wake chan struct{}
 
@@ -45,6 +47,7 @@ type Hub struct {
 func NewHub(database *db.DB) *Hub {
 	return &Hub{
 		db:          database,
+		apart:       database.Apart(),
 		wake:        make(chan struct{}, 1),
 		subscribers: map[string]map[subscriber]context.Context{},
 		dirty:       map[string]bool{},
@@ -190,7 +193,7 @@ func (h *Hub) serve(ctx context.Context) {
 	news, err := h.read(ctx, due)
 	var access *access
 	if err == nil {
-		access, err = h.access(ctx, due)
+		access, err = accessOf(ctx, h.apart, due)
 	}
 	if err != nil {
 		zerolog.Ctx(ctx).Error().Err(err).Int("streams", len(due)).Msg("cannot serve live updates; streams are ended")
@@ -266,13 +269,13 @@ func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
 	}
 	found := &news{events: map[string][]*db.Event{}}
 	if len(from) > 0 {
-		heads, err := h.db.EventHeads(ctx, keys(from))
+		heads, err := h.apart.EventHeads(ctx, keys(from))
 		if err != nil {
 			return nil, err
 		}
 		for organizationID, seq := range from {
 			for seq < heads[organizationID] {
-				events, err := h.db.EventsAfter(ctx, organizationID, seq, pageSize)
+				events, err := h.apart.EventsAfter(ctx, organizationID, seq, pageSize)
 				if err != nil {
 					return nil, err
 				}
@@ -286,7 +289,7 @@ func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
 	}
 	if len(emails) > 0 {
 		var err error
-		if found.invitations, err = h.db.OpenInvitationsTo(ctx, emails); err != nil {
+		if found.invitations, err = h.apart.OpenInvitationsTo(ctx, emails); err != nil {
 			return nil, err
 		}
 	}
@@ -303,8 +306,8 @@ func (a *access) signedIn(s subscriber) bool { return a.credentials[s.caller().C
 
 func (a *access) member(f *follower) *db.Membership { return a.members[f.place()] }
 
-// access reads the access of all the streams in two statements.
-func (h *Hub) access(ctx context.Context, subscribers []subscriber) (*access, error) {
+// accessOf reads the access of all the streams in two statements.
+func accessOf(ctx context.Context, database *db.DB, subscribers []subscriber) (*access, error) {
 	credentials := make(map[string]bool, len(subscribers))
 	members := make(map[db.Place]*db.Membership, len(subscribers))
 	for _, s := range subscribers {
@@ -313,11 +316,11 @@ func (h *Hub) access(ctx context.Context, subscribers []subscriber) (*access, er
 			members[f.place()] = nil
 		}
 	}
-	live, err := h.db.LiveCredentials(ctx, keys(credentials))
+	live, err := database.LiveCredentials(ctx, keys(credentials))
 	if err != nil || len(members) == 0 {
 		return &access{credentials: live}, err
 	}
-	found, err := h.db.AcceptedMemberships(ctx, keys(members))
+	found, err := database.AcceptedMemberships(ctx, keys(members))
 	if err != nil {
 		return nil, err
 	}

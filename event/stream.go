@@ -242,7 +242,7 @@ func (h *Hub) resend(ctx context.Context, f *follower, place *db.Membership, e *
 
 // admit finds the place of a follower that is not yet with the hub, and ends it when there is none.
 func (h *Hub) admit(ctx context.Context, f *follower) *db.Membership {
-	access, err := h.access(ctx, []subscriber{f})
+	access, err := accessOf(ctx, h.db, []subscriber{f})
 	if err != nil {
 		f.end(errBroken)
 		return nil
