@@ -55,6 +55,7 @@ func WithStatementHook(hook func(query string)) Option {
 	return func(d *DB) {
 		d.pool = d.pool.WithQueryHook(statementHook(hook))
 		d.bun = d.pool
+		d.apart = d.apart.WithQueryHook(statementHook(hook))
 		d.hook = hook
 	}
 }
@@ -128,11 +129,7 @@ func newDB(pool, apart *bun.DB, signals *signals) *DB {
 // database/sql serves any next, so that among thousands somebody may wait for longer than all of them take.
 func (d *DB) Apart() *DB {
 	apart := *d
-	apart.pool = d.apart
-	if d.hook != nil {
-		apart.pool = d.apart.WithQueryHook(statementHook(d.hook))
-	}
-	apart.bun = apart.pool
+	apart.bun, apart.pool = d.apart, d.apart
 	return &apart
 }
 
