@@ -53,6 +53,31 @@ func (s *store) organization() string {
 	return id
 }
 
+// owner adds an owner who is signed in.
+func (s *store) owner(organizationID string) (event.Caller, *db.Membership) {
+	s.Helper()
+	user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: s.Now()}
+	s.ok(s.InsertUser(s.Context(), user))
+	session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
+	s.ok(s.InsertSession(s.Context(), session))
+	member := &db.Membership{
+		ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID,
+		Status: db.Accepted, IsOwner: true,
+	}
+	s.ok(s.InsertMembership(s.Context(), member))
+	return event.Caller{User: user, CredentialID: session.ID}, member
+}
+
+// hub works until the test ends.
+func (s *store) hub() *event.Hub {
+	hub := event.NewHub(s.DB)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { hub.Run(ctx) })
+	s.Cleanup(func() { stop(); running.Wait() })
+	return hub
+}
+
 // record writes an event and then ends its transaction with an error, if there is one.
 func (s *store) record(ctx context.Context, organizationID string, end error) error {
 	return s.recordOf(ctx, organizationID, organizationID, end)
@@ -234,15 +259,7 @@ func TestRevoked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			on(t, func(s *store) {
 				organizationID := s.organization()
-				user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: s.Now()}
-				s.ok(s.InsertUser(s.Context(), user))
-				session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
-				s.ok(s.InsertSession(s.Context(), session))
-				member := &db.Membership{
-					ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID,
-					Status: db.Accepted, IsOwner: true,
-				}
-				s.ok(s.InsertMembership(s.Context(), member))
+				caller, member := s.owner(organizationID)
 				for range test.events {
 					s.ok(s.recordOf(s.Context(), organizationID, db.NewID(db.InvoicePrefix), nil))
 				}
@@ -251,13 +268,9 @@ func TestRevoked(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 				defer cancel()
-				hub := event.NewHub(s.DB)
-				var running sync.WaitGroup
-				running.Go(func() { hub.Run(ctx) })
-				defer running.Wait()
-				defer cancel()
+				hub := s.hub()
 				var beginning int64
-				stream, err := hub.Follow(ctx, event.Caller{User: user, CredentialID: session.ID}, organizationID, &beginning, false)
+				stream, err := hub.Follow(ctx, caller, organizationID, &beginning, false)
 				s.ok(err)
 				if first, err := stream.Next(ctx); err != nil || first.Seq != 1 {
 					s.Fatalf("got %v, %v", first, err)
@@ -291,21 +304,11 @@ func TestBusy(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
 		busy, other := &store{t, open(), &dbtest.Clock{}}, &store{t, open(), &dbtest.Clock{}}
 		organizationID := busy.organization()
-		user := &db.User{ID: db.NewID(db.UserPrefix), Email: "ada@example.com", FirstName: "Ada", CreatedAt: busy.Now()}
-		busy.ok(busy.InsertUser(t.Context(), user))
-		session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: busy.Now().Add(time.Hour)}
-		busy.ok(busy.InsertSession(t.Context(), session))
-		busy.ok(busy.InsertMembership(t.Context(), &db.Membership{
-			ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID, Status: db.Accepted,
-		}))
+		caller, _ := busy.owner(organizationID)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		hub := event.NewHub(busy.DB)
-		var running sync.WaitGroup
-		running.Go(func() { hub.Run(ctx) })
-		defer running.Wait()
-		defer cancel()
-		stream, err := hub.Follow(ctx, event.Caller{User: user, CredentialID: session.ID}, organizationID, nil, false)
+		hub := busy.hub()
+		stream, err := hub.Follow(ctx, caller, organizationID, nil, false)
 		busy.ok(err)
 		for range busy.Pool().Stats().MaxOpenConnections {
 			conn, err := busy.Pool().Conn(t.Context())
