@@ -279,3 +279,33 @@ test("what is refused after its dialog is closed is told", async () => {
   await page.locator(".toasts").getByText("Choose a name of 1 to 16").waitFor();
   visitor.content();
 });
+
+test("who is removed is told so once, however long the next page takes", async () => {
+  const rita = await signUp("Rita", "removed");
+  const { invited0 } = await invite(olive, "removed@example.com");
+  const input = { organizationUserId: invited0.organizationUser.id };
+  await server.ask(
+    "mutation($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { organizationUser { id } } }",
+    { input },
+    rita.token,
+  );
+  const { page } = await enter(rita);
+  await page.addInitScript(() => {
+    // What React does not do at once, it does when a message to itself arrives.
+    const post = MessagePort.prototype.postMessage;
+    MessagePort.prototype.postMessage = function (this: MessagePort, message: unknown) {
+      setTimeout(() => post.call(this, message), 300);
+    };
+  });
+  await visitor.open("/organizations/demo");
+  await streams(2);
+  await server.ask(
+    "mutation($input: RemoveOrganizationUserInput!) { removeOrganizationUser(input: $input) { removedOrganizationUserId } }",
+    { input: { ...input, confirm: "DELETE" } },
+    olive.token,
+  );
+  await page.getByRole("heading", { name: "Organizations" }).waitFor();
+  await streams(1);
+  expect(await page.getByText("no longer have access").count()).toBe(1);
+  visitor.content();
+});

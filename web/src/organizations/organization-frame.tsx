@@ -1,6 +1,6 @@
 // What surrounds the pages of one organization. It follows the organization's events, so that each
 // page in it is live.
-import { createContext, useContext } from "react";
+import { createContext, startTransition, useContext } from "react";
 import { NavLink, Outlet, useNavigate, useParams } from "react-router";
 import { useQuery } from "urql";
 import { Overdue } from "../billing/overdue";
@@ -46,7 +46,8 @@ function Follow({ organization }: { organization: Organization }) {
     ended: ({ code }) => {
       if (code === "UNAUTHENTICATED") return; // signed out: what follows is signing in
       toast(`You no longer have access to ${organization.name}.`);
-      renew();
+      // In one go with the navigation, or the stream would be opened, and end, once more in between.
+      startTransition(renew);
       void navigate("/organizations", { replace: true });
     },
   });
