@@ -14,6 +14,7 @@ import (
 
 // compiler makes one plan.
 type compiler struct {
+	schema    *ast.Schema
 	operation *graphql.OperationContext
 	plan      *plan
 	// failed is set by what no plan can carry.
@@ -39,11 +40,11 @@ func (f fields) with(others fields) fields {
 type field func(c *compiler, s *source, to *program, selected graphql.CollectedField)
 
 // compile makes the plan of an operation, nil when it has none.
-func compile(operation *graphql.OperationContext) *plan {
+func compile(schema *ast.Schema, operation *graphql.OperationContext) *plan {
 	if operation.Operation.Operation != ast.Query || len(operation.Operation.Directives) > 0 || directed(operation.Operation.SelectionSet) {
 		return nil
 	}
-	c := &compiler{operation: operation, plan: &plan{}}
+	c := &compiler{schema: schema, operation: operation, plan: &plan{}}
 	c.object(nil, &c.plan.program, query, operation.Operation.SelectionSet)
 	if c.failed {
 		return nil
@@ -74,7 +75,7 @@ func directed(set ast.SelectionSet) bool {
 // object adds what writes an object.
 func (c *compiler) object(s *source, to *program, is *object, set ast.SelectionSet) {
 	before := "{"
-	for _, selected := range graphql.CollectFields(c.operation, set, []string{is.name, "Node"}) {
+	for _, selected := range graphql.CollectFields(c.operation, set, c.conditions(is)) {
 		to.literal(before + quoted(selected.Alias) + ":")
 		before = ","
 		if selected.Name == "__typename" {
@@ -89,6 +90,15 @@ func (c *compiler) object(s *source, to *program, is *object, set ast.SelectionS
 		write(c, s, to, selected)
 	}
 	to.literal("}")
+}
+
+// conditions are the types of fragments that apply to an object.
+func (c *compiler) conditions(is *object) []string {
+	names := []string{is.name}
+	for _, abstract := range c.schema.GetImplements(c.schema.Types[is.name]) {
+		names = append(names, abstract.Name)
+	}
+	return names
 }
 
 // permits notes what the schema's directives ask of the caller, and reports false for one that is not

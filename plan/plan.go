@@ -30,17 +30,18 @@ const (
 
 // Plans are those of the operations that were met last.
 type Plans struct {
-	db    *db.DB
-	plans *lru.Cache[*ast.OperationDefinition, *plan] // nil for an operation that has none
+	db     *db.DB
+	schema *ast.Schema
+	plans  *lru.Cache[*ast.OperationDefinition, *plan] // nil for an operation that has none
 }
 
 // New makes plans for as many operations. On SQLite there are none that read.
-func New(database *db.DB, operations int) *Plans {
+func New(database *db.DB, schema *ast.Schema, operations int) *Plans {
 	plans, err := lru.New[*ast.OperationDefinition, *plan](operations)
 	if err != nil {
 		panic(err) // only for a number that is not positive
 	}
-	return &Plans{database, plans}
+	return &Plans{database, schema, plans}
 }
 
 // Answer is what a plan answers an operation with.
@@ -57,7 +58,7 @@ type Answer struct {
 func (p *Plans) Answer(ctx context.Context, operation *graphql.OperationContext, by *db.Credential) *Answer {
 	found, known := p.plans.Get(operation.Operation)
 	if !known {
-		found = compile(operation)
+		found = compile(p.schema, operation)
 		p.plans.Add(operation.Operation, found)
 	}
 	if found == nil || found.root != nil && (by == nil || !p.db.CanRead()) {

@@ -76,7 +76,7 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	}
 	exec.AroundOperations(measured)
 	if !options.Unplanned {
-		exec.AroundOperations(r.planned(plan.New(r.DB, documentCache)))
+		exec.AroundOperations(r.planned(plan.New(r.DB, schema.Schema(), documentCache)))
 	}
 	exec.AroundOperations(r.authenticate)
 	exec.AroundOperations(r.once(schema.Schema()))

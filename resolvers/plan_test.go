@@ -38,6 +38,8 @@ func TestPlans(t *testing.T) {
 		{"Aliases", `query($id: ID!) { a: organization(id: $id) { b: id c: users(first: 1) { d: nodes { e: email } } c2: users(first: 2) { nodes { email } } __typename } __typename }`, 3},
 		{"Fragments", `query($id: ID!) { ... { organization(id: $id) { ...A ... on Node { id } ... on Organization { users { nodes { isOwner } } } } } }
 			fragment A on Organization { id users { nodes { ...B } } } fragment B on OrganizationUser { email user { ... on User { email } } }`, 2},
+		{"FragmentsOnUnion", `query($id: ID!) { organization(id: $id) { id ... on EventSubject { __typename ... on Organization { name } } users { nodes { ... on EventSubject { ... on OrganizationUser { email } }
+			user { id ... on Node { ... on EventSubject { __typename } } } } } } }`, 2},
 		{"OrganizationsAfter", `query($afterOrganization: String) { viewer { organizations(first: 1, after: $afterOrganization) { totalCount edges { cursor node { id ` + users + ` } } ` + paged + ` } } }`, 3},
 		{"OrganizationsAfterByAge", `query($afterByAge: String) { viewer { organizations(after: $afterByAge, orderBy: { field: CREATED_AT, direction: DESC }) { nodes { id } } } }`, 1},
 		{"ListsAfter", `query($id: ID!, $afterUser: String, $afterEvent: String) { organization(id: $id) { users(first: 1, after: $afterUser) { totalCount nodes { email } ` + paged + ` }
