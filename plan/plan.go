@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/maypok86/otter/v2"
 	"github.com/rs/zerolog"
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -32,16 +32,18 @@ const (
 type Plans struct {
 	db     *db.DB
 	schema *ast.Schema
-	plans  *lru.Cache[*ast.OperationDefinition, *plan] // nil for an operation that has none
+	plans  *otter.Cache[*ast.OperationDefinition, *plan] // nil for an operation that has none
 }
 
-// New makes plans for as many operations. On SQLite there are none that read.
-func New(database *db.DB, schema *ast.Schema, operations int) *Plans {
-	plans, err := lru.New[*ast.OperationDefinition, *plan](operations)
-	if err != nil {
-		panic(err) // only for a number that is not positive
-	}
-	return &Plans{database, schema, plans}
+// New makes plans for queries of a schema, and keeps them for documents of at most as many bytes
+// together. On SQLite there are none that read.
+func New(database *db.DB, schema *ast.Schema, bytes uint64) *Plans {
+	return &Plans{database, schema, otter.Must(&otter.Options[*ast.OperationDefinition, *plan]{
+		MaximumWeight: bytes,
+		Weigher: func(operation *ast.OperationDefinition, _ *plan) uint32 {
+			return uint32(len(operation.Position.Src.Input))
+		},
+	})}
 }
 
 // Answer is what a plan answers an operation with.
@@ -56,10 +58,10 @@ type Answer struct {
 // Answer answers an operation; nil when the executor must. The credential is nil when the caller shows
 // none.
 func (p *Plans) Answer(ctx context.Context, operation *graphql.OperationContext, by *db.Credential) *Answer {
-	found, known := p.plans.Get(operation.Operation)
+	found, known := p.plans.GetIfPresent(operation.Operation)
 	if !known {
 		found = compile(p.schema, operation)
-		p.plans.Add(operation.Operation, found)
+		p.plans.Set(operation.Operation, found)
 	}
 	if found == nil || found.root != nil && (by == nil || !p.db.CanRead()) {
 		return nil

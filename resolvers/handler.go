@@ -11,7 +11,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/maypok86/otter/v2"
 	"github.com/rs/cors"
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -20,10 +20,9 @@ import (
 	"studio/transport"
 )
 
-const (
-	documentCache  = 1_000 // parsed and validated documents
-	persistedCache = 1_000 // documents that clients refer to by their hash
-)
+// maxKept is how many bytes of documents each cache keeps, or keeps something of: what is parsed of one
+// can be a hundred times as large.
+const maxKept = 512 << 10
 
 // HandlerOptions is what the handlers depend on from outside.
 type HandlerOptions struct {
@@ -60,13 +59,15 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 		Resolvers: r, Directives: r.directives(), Complexity: complexity(),
 	})
 	exec := executor.New(schema)
-	exec.SetQueryCache(lru.New[*ast.QueryDocument](documentCache))
+	exec.SetQueryCache(newCache(func(document string, _ *ast.QueryDocument) uint32 { return uint32(len(document)) }))
 	exec.SetParserTokenLimit(maxTokens)
 	exec.SetDisableSuggestion(true)
 	exec.SetErrorPresenter(present)
 	exec.SetRecoverFunc(recovered)
 
-	exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](persistedCache)})
+	exec.Use(extension.AutomaticPersistedQuery{
+		Cache: newCache(func(_, document string) uint32 { return uint32(len(document)) }),
+	})
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
 	exec.Use(newCost())
@@ -76,7 +77,7 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	}
 	exec.AroundOperations(measured)
 	if !options.Unplanned {
-		exec.AroundOperations(r.planned(plan.New(r.DB, schema.Schema(), documentCache)))
+		exec.AroundOperations(r.planned(plan.New(r.DB, schema.Schema(), maxKept)))
 	}
 	exec.AroundOperations(r.authenticate)
 	exec.AroundOperations(r.once(schema.Schema()))
@@ -102,3 +103,16 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	})
 	return crossOrigin.Handler(withCookies(served))
 }
+
+// cache is otter's as gqlgen wants it.
+type cache[T any] struct{ *otter.Cache[string, T] }
+
+func newCache[T any](weigh func(key string, value T) uint32) cache[T] {
+	return cache[T]{otter.Must(&otter.Options[string, T]{MaximumWeight: maxKept, Weigher: weigh})}
+}
+
+// Get looks up what is kept.
+func (c cache[T]) Get(_ context.Context, key string) (T, bool) { return c.GetIfPresent(key) }
+
+// Add keeps a value while there is room for it.
+func (c cache[T]) Add(_ context.Context, key string, value T) { c.Set(key, value) }

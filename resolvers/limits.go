@@ -8,7 +8,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -125,19 +125,20 @@ func (m measure) selections(set ast.SelectionSet) extent {
 // variable can change it.
 type cost struct {
 	*extension.ComplexityLimit
-	known *lru.Cache[*ast.OperationDefinition, *gqlerror.Error]
+	known *otter.Cache[*ast.OperationDefinition, *gqlerror.Error]
 }
 
 func newCost() cost {
-	known, err := lru.New[*ast.OperationDefinition, *gqlerror.Error](documentCache)
-	if err != nil {
-		panic(err) // only for a capacity that is not positive
-	}
-	return cost{extension.FixedComplexityLimit(maxComplexity), known}
+	return cost{extension.FixedComplexityLimit(maxComplexity), otter.Must(&otter.Options[*ast.OperationDefinition, *gqlerror.Error]{
+		MaximumWeight: maxKept,
+		Weigher: func(operation *ast.OperationDefinition, _ *gqlerror.Error) uint32 {
+			return uint32(len(operation.Position.Src.Input))
+		},
+	})}
 }
 
 func (c cost) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	if refusal, known := c.known.Get(operation.Operation); known {
+	if refusal, known := c.known.GetIfPresent(operation.Operation); known {
 		return refusal
 	}
 	refusal := c.ComplexityLimit.MutateOperationContext(ctx, operation)
@@ -145,7 +146,7 @@ func (c cost) MutateOperationContext(ctx context.Context, operation *graphql.Ope
 		return variable.Type.NamedType != "ID" && variable.Type.NamedType != "String" // lengths are numbers, or those of lists
 	})
 	if fixed {
-		c.known.Add(operation.Operation, refusal)
+		_, _ = c.known.Set(operation.Operation, refusal)
 	}
 	return refusal
 }

@@ -445,6 +445,22 @@ func TestPersistedQueries(t *testing.T) {
 		for _, query := range []string{whoAmI, ""} {
 			send(query, whoAmI).want("viewer.user.email", `"owner@example.com"`)
 		}
+
+		// However many there are, and however long, they do not fill the memory.
+		long := make([]string, 20)
+		for i := range long {
+			long[i] = fmt.Sprintf("%s # %d %s", whoAmI, i, strings.Repeat("x", 100<<10))
+			send(long[i], long[i]).want("viewer.user.email", `"owner@example.com"`)
+		}
+		s.eventually("no more than five are kept", func() bool {
+			kept := 0
+			for _, text := range long {
+				if !strings.Contains(send("", text).body, string(fault.PersistedQueryNotFound)) {
+					kept++
+				}
+			}
+			return kept <= 5
+		})
 	})
 }
 
