@@ -30,10 +30,10 @@ func (a *Accounts) CreateAPIToken(ctx context.Context, caller *Caller, name stri
 		return "", nil, err
 	}
 	if expiresAt != nil {
-		if !expiresAt.After(a.db.Now()) || expiresAt.Year() > 9999 {
+		utc := expiresAt.UTC().Truncate(time.Microsecond)
+		if !utc.After(a.db.Now()) || utc.Year() > 9999 {
 			return "", nil, fault.Invalid("expiresAt", "Choose a time in the future, or leave it out.")
 		}
-		utc := expiresAt.UTC().Truncate(time.Microsecond)
 		expiresAt = &utc
 	}
 	token := apiTokenPrefix + db.NewToken()

@@ -114,7 +114,7 @@ var textInputs = []textInput{
 	{`mutation($value: Time!) { createApiToken(input: { name: "backup", expiresAt: $value }) { token } }`,
 		"input.expiresAt", fault.ValidationFailed, []string{"tomorrow", "2999-02-30T00:00:00Z", "2999-01-01", huge, "\x00"}},
 	{`mutation($value: Time!) { createApiToken(input: { name: "backup", expiresAt: $value }) { token } }`,
-		"input.expiresAt", fault.InvalidInput, []string{"", "2001-01-01T00:00:00Z", "0000-01-01T00:00:00Z"}},
+		"input.expiresAt", fault.InvalidInput, []string{"", "2001-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"}},
 	{`mutation($value: String!) { createOrganization(input: { name: $value, subdomain: "free" }) { organization { id } } }`,
 		"input.name", fault.InvalidInput, badNames(64)},
 	{`mutation($value: String!) { createOrganization(input: { name: "New", subdomain: $value }) { organization { id } } }`,
