@@ -61,6 +61,9 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This operation has too many %s; at most %d are allowed.", limit.what, limit.max))
 		}
 	}
+	if operation.Operation.Operation == ast.Subscription && len(graphql.CollectFields(operation, operation.Operation.SelectionSet, nil)) != 1 {
+		return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "A subscription has one field, and must not leave it out."))
+	}
 	return nil
 }
 
