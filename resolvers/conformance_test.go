@@ -69,7 +69,7 @@ func TestConformance(t *testing.T) {
 				got.want("__typename", `"Query"`)
 				continue
 			}
-			got.check(test.code, "")
+			got.check(test.code, gjson.Get(got.body, "errors.0.extensions.field").String())
 			if gjson.Get(got.body, "errors.0.message").String() == "" {
 				s.Errorf("%s: there is no message for people", name)
 			}

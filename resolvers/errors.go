@@ -57,7 +57,7 @@ func explain(ctx context.Context, err error, found *gqlerror.Error, input string
 		return fault.New(fault.Unavailable, "The server cannot answer now. Try again.")
 	}
 	if found != nil && found.Err == nil {
-		if problem := ofGraphQL(found); problem != nil {
+		if problem := ofGraphQL(found, input); problem != nil {
 			return problem
 		}
 	}
@@ -69,8 +69,9 @@ func explain(ctx context.Context, err error, found *gqlerror.Error, input string
 	return fault.New(fault.Internal, "Something went wrong on our side. Quote the ID %s when you ask for help.", id)
 }
 
-// ofGraphQL translates the codes of gqlgen and gqlparser; nil when there is none.
-func ofGraphQL(found *gqlerror.Error) *fault.Error {
+// ofGraphQL translates the codes of gqlgen and gqlparser; nil when there is none, or not more to say
+// than that an input does not fit.
+func ofGraphQL(found *gqlerror.Error, input string) *fault.Error {
 	code, _ := found.Extensions["code"].(string)
 	switch code {
 	case "COMPLEXITY_LIMIT_EXCEEDED":
@@ -81,6 +82,14 @@ func ofGraphQL(found *gqlerror.Error) *fault.Error {
 		}
 		return fault.New(fault.ParseFailed, "%s", found.Message)
 	case string(fault.ValidationFailed):
+		switch {
+		case found.Message == "operation  not found":
+			return fault.New(fault.ValidationFailed, "Name one of the document's operations in operationName.")
+		case input != "" && strings.HasPrefix(found.Message, "cannot use "): // a number that is not the one sent
+			return nil
+		case input != "":
+			return fault.New(fault.ValidationFailed, "%s: %s.", input, found.Message)
+		}
 		return fault.New(fault.ValidationFailed, "%s", suggestion.ReplaceAllString(found.Message, ""))
 	case string(fault.PersistedQueryNotFound):
 		return fault.New(fault.PersistedQueryNotFound, "%s", found.Message) // clients compare the message
@@ -95,14 +104,17 @@ func ofGraphQL(found *gqlerror.Error) *fault.Error {
 // way to learn them.
 var suggestion = regexp.MustCompile(` ?Did you mean .*\?`)
 
-// fieldAndInput splits the path of an error that was found while reading arguments, which ends in
-// the names of inputs, into the field's path and the input's, such as "input.email".
+// fieldAndInput splits the path of an error that was found while reading variables or arguments, which
+// ends in the names of inputs, into the field's path and the input's, such as "input.email".
 func fieldAndInput(ctx context.Context, path ast.Path) (field ast.Path, input string) {
-	current := graphql.GetFieldContext(ctx)
-	if current == nil {
+	switch current := graphql.GetFieldContext(ctx); {
+	case current != nil:
+		field = current.Path()
+	case len(path) > 0 && path[0] == ast.PathName("variable"): // before there are fields
+		path = path[1:]
+	default:
 		return path, ""
 	}
-	field = current.Path()
 	if len(path) <= len(field) || !strings.HasPrefix(path.String(), field.String()) {
 		return path, ""
 	}

@@ -535,3 +535,31 @@ func testPageSize(t *testing.T) {
 		}
 	})
 }
+
+// TestRequestErrors holds what is told of a request that nothing is done with.
+func TestRequestErrors(t *testing.T) {
+	const found = `mutation($input: CreateOrganizationInput!) { createOrganization(input: $input) { organization { id } } }`
+	on(t, func(s *studio) {
+		for name, test := range map[string]struct{ query, variables, field, message string }{
+			"Fraction":     {`query($first: Int) { viewer { organizations(first: $first) { totalCount } } }`, `{"first":1.5}`, "first", "This value does not fit the type of first."},
+			"TooLarge":     {`query($first: Int) { viewer { organizations(first: $first) { totalCount } } }`, `{"first":99999999999999999999}`, "first", "This value does not fit the type of first."},
+			"Missing":      {`query($id: ID!) { node(id: $id) { id } }`, `{}`, "id", "id: must be defined."},
+			"Null":         {`query($id: ID!) { node(id: $id) { id } }`, `{"id":null}`, "id", "id: cannot be null."},
+			"InList":       {`query($ids: [ID!]!) { nodes(ids: $ids) { id } }`, `{"ids":["a",true]}`, "ids.1", "This value does not fit the type of ids.1."},
+			"InInput":      {found, `{"input":{"name":true,"subdomain":"x"}}`, "input.name", "This value does not fit the type of input.name."},
+			"NoName":       {`query A { __typename } query B { __typename }`, `{}`, "", "Name one of the document's operations in operationName."},
+			"UnknownInput": {found, `{"input":{"name":"x","nome":"x"}}`, "input.nome", "input.nome: unknown field."},
+		} {
+			s.Run(name, func(t *testing.T) {
+				a := s.nobody().in(t).postJSON(fmt.Sprintf(`{"query":%q,"variables":%s}`, test.query, test.variables))
+				a.check(fault.ValidationFailed, test.field)
+				if got := gjson.Get(a.body, "errors.0.message").String(); got != test.message {
+					t.Errorf("the error says %q", got)
+				}
+				if gjson.Get(a.body, "errors.0.path").Exists() {
+					t.Errorf("the error has a path: %s", a.body)
+				}
+			})
+		}
+	})
+}

@@ -173,7 +173,7 @@ func TestWebhooks(t *testing.T) {
 			owner.do(updateWebhookEndpoint, vars{"id": id, "types": []string{}}).want("updateWebhookEndpoint.webhookEndpoint.eventTypes", `null`)
 			owner.do(updateOrganization, vars{"org": home, "name": "Third"})
 			s.wantMessages(r, 3) // with that of its own change
-			owner.refused(fault.ValidationFailed, "", updateWebhookEndpoint, vars{"id": id, "types": []string{"NONSENSE"}})
+			owner.refused(fault.ValidationFailed, "types.0", updateWebhookEndpoint, vars{"id": id, "types": []string{"NONSENSE"}})
 		})
 	})
 	t.Run("Retried", func(t *testing.T) {
