@@ -4,7 +4,9 @@ package main
 // before is there, what was committed meanwhile is there as a whole or not at all, and it is served.
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,6 +102,26 @@ func TestBackup(t *testing.T) {
 				t.Errorf("the backup has %d users; %d were there before it, and %d in the end", users, before+1, len(u.invited)+1)
 			}
 			again.do(token, inviteUser, map[string]any{"org": organizationID, "email": "later@example.com"})
+		})
+	}
+}
+
+// TestMissingDatabase leaves a database that is not there unmade, so that a wrong path is not taken for an
+// empty database.
+func TestMissingDatabase(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range []string{"backup backup.db", "migrate status", "migrate down"} {
+		t.Run(strings.ReplaceAll(arguments, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			address := newFile(t)
+			path := strings.TrimPrefix(address, "sqlite:")
+			stdout, stderr, code := run(t, []string{"STUDIO_DATABASE_URL=" + address}, strings.Fields(arguments)...)
+			if code == 0 || stdout != "" || !strings.Contains(stderr, "STUDIO_DATABASE_URL: there is no database at "+path) {
+				t.Errorf("ended with %d and wrote %s%s", code, stdout, stderr)
+			}
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the database has been made: %v", err)
+			}
 		})
 	}
 }

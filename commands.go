@@ -53,6 +53,14 @@ func (s *databaseSettings) with(use func(database *db.DB) error) error {
 	return errors.Join(use(database), database.Close())
 }
 
+// withExisting is with for commands that are about a database that is there.
+func (s *databaseSettings) withExisting(use func(database *db.DB) error) error {
+	if err := db.CheckExists(s.DatabaseURL); err != nil {
+		return of("STUDIO_DATABASE_URL", err)
+	}
+	return s.with(use)
+}
+
 // Run applies all migrations.
 func (c *migrateUp) Run(ctx context.Context) error {
 	return c.with(func(database *db.DB) error { return database.Migrate(ctx) })
@@ -60,12 +68,12 @@ func (c *migrateUp) Run(ctx context.Context) error {
 
 // Run takes the newest migration back.
 func (c *migrateDown) Run(ctx context.Context) error {
-	return c.with(func(database *db.DB) error { return database.MigrateDown(ctx) })
+	return c.withExisting(func(database *db.DB) error { return database.MigrateDown(ctx) })
 }
 
 // Run lists the migrations.
 func (c *migrateStatus) Run(ctx context.Context) error {
-	return c.with(func(database *db.DB) error {
+	return c.withExisting(func(database *db.DB) error {
 		steps, err := database.Migrations(ctx)
 		for _, step := range steps {
 			state := "pending"
@@ -87,7 +95,7 @@ type backupCommand struct {
 
 // Run copies the database as it is at one moment, while servers may go on using it.
 func (c *backupCommand) Run(ctx context.Context) error {
-	return c.with(func(database *db.DB) error { return database.Backup(ctx, c.File) })
+	return c.withExisting(func(database *db.DB) error { return database.Backup(ctx, c.File) })
 }
 
 type seedCommand struct {

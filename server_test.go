@@ -297,7 +297,14 @@ func (s *server) signUp(name string) (token, organizationID string) {
 
 // emptyDatabases are databases without tables, by engine.
 var emptyDatabases = map[string]func(t *testing.T) string{
-	"sqlite": newFile,
+	"sqlite": func(t *testing.T) string {
+		t.Helper()
+		address := newFile(t)
+		if err := os.WriteFile(strings.TrimPrefix(address, "sqlite:"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return address
+	},
 	"postgres": func(t *testing.T) string {
 		t.Helper()
 		address := dbtest.Postgres(t)

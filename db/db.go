@@ -9,7 +9,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -72,6 +75,20 @@ func ParseURL(address string) error {
 		}
 	}
 	return errors.New("is not a database URL; use sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+}
+
+// CheckExists returns an error for a SQLite database that is not there, which opening would make. PostgreSQL
+// tells by itself.
+func CheckExists(address string) error {
+	path, found := strings.CutPrefix(address, "sqlite:")
+	if !found {
+		return nil
+	}
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no database at %s", path)
+	}
+	return err
 }
 
 // Open opens the database that address names, as described at ParseURL. It does not connect yet.
