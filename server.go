@@ -226,12 +226,16 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_DATABASE_URL", err)
 	}
 	defer func() { _ = database.Close() }()
-	if err := errors.Join(database.Migrate(ctx), database.ReleaseJobs(ctx)); err != nil {
+	if err := database.Migrate(ctx); err != nil {
 		return of("STUDIO_DATABASE_URL", err)
 	}
 	listener, err := listen(ctx, s.Addr)
 	if err != nil {
 		return of("STUDIO_ADDR", err)
+	}
+	// After listening, which fails for a server that is started by mistake while another one runs.
+	if err := database.ReleaseJobs(ctx); err != nil {
+		return of("STUDIO_DATABASE_URL", err)
 	}
 
 	stripe := billing.Settings(s.Stripe)

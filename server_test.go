@@ -26,6 +26,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/tidwall/gjson"
 
+	"studio/db"
 	"studio/db/dbtest"
 )
 
@@ -659,6 +660,34 @@ func TestTwoServers(t *testing.T) {
 				t.Errorf("signed out elsewhere, got %s", end)
 			}
 		})
+	}
+}
+
+// TestSecondServer starts a server once more by mistake, which must not have jobs done twice.
+func TestSecondServer(t *testing.T) {
+	t.Parallel()
+	address := newFile(t)
+	s := serve(t, address)
+	database := dbtest.Open(t, address)
+	claim := func() int {
+		jobs, err := database.ClaimJobs(t.Context(), []string{"long"}, database.Now(), time.Hour, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(jobs)
+	}
+	if err := database.InsertJob(t.Context(), &db.Job{ID: "job_1", Kind: "long", RunAt: database.Now(), CreatedAt: database.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if claim() != 1 {
+		t.Fatal("the job cannot be claimed")
+	}
+	settings := []string{"STUDIO_DATABASE_URL=" + address, "STUDIO_ADDR=" + strings.TrimPrefix(s.url, "http://")}
+	if _, stderr, code := run(t, settings, "serve"); code == 0 || !strings.Contains(stderr, "STUDIO_ADDR: ") {
+		t.Errorf("the second server ended with %d and %s", code, stderr)
+	}
+	if claim() > 0 {
+		t.Error("it took away a job that the first was doing")
 	}
 }
 
