@@ -4,6 +4,7 @@ package main
 //go:generate go run github.com/99designs/gqlgen generate
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -201,12 +202,19 @@ func (s *webhookSettings) check() (err error) {
 	return nil
 }
 
-// origin checks an http or https URL that ends with the host, or with a path where one may follow.
+// origin checks an http or https URL that ends with the host, or with a path where one may follow. It yields
+// the URL with the host as browsers send it, in small letters and without a port that goes without saying.
 func origin(text string, withPath bool) (string, error) {
+	refused := fmt.Errorf("%q is not accepted; use a URL such as https://studio.example.com", text)
 	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(text), "/"))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && !withPath {
-		return "", fmt.Errorf("%q is not accepted; use a URL such as https://studio.example.com", text)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && !withPath {
+		return "", refused
 	}
+	usual, known := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if _, err := strconv.ParseUint(cmp.Or(u.Port(), usual), 10, 16); !known || err != nil {
+		return "", refused
+	}
+	u.Host = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(u.Host), ":"+usual), ":")
 	return u.String(), nil
 }
 

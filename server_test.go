@@ -341,6 +341,8 @@ func TestSettings(t *testing.T) {
 		{"PublicURLWithoutScheme", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=studio.example.com"}},
 		{"PublicURLWithOtherScheme", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=ftp://studio.example.com"}},
 		{"PublicURLWithPassword", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://user@studio.example.com"}},
+		{"PublicURLWithoutHost", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://:80"}},
+		{"PublicURLWithHugePort", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://studio.example.com:99999"}},
 		{"DatabaseOfOtherKind", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=mysql://studio:s3cret@127.0.0.1/studio"}},
 		{"DatabaseMalformed", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@127.0.0.1:port/studio"}},
 		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t) + "/studio"}},
@@ -352,6 +354,7 @@ func TestSettings(t *testing.T) {
 		{"MailFromMalformed", "STUDIO_MAIL_FROM", []string{"STUDIO_SMTP_URL=smtp://127.0.0.1", "STUDIO_MAIL_FROM=studio"}},
 		{"CORSAnybody", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=*"}},
 		{"CORSWithPath", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com,https://app.example.com/path"}},
+		{"CORSWithQuery", "STUDIO_CORS_ORIGINS", []string{"STUDIO_CORS_ORIGINS=https://app.example.com?"}},
 		{"RateLimitNegative", "STUDIO_RATE_LIMIT", []string{"STUDIO_RATE_LIMIT=-1"}},
 		{"RateLimitOfOtherKind", "STUDIO_RATE_LIMIT", []string{"STUDIO_RATE_LIMIT=10/s"}},
 		{"ShutdownDelayMalformed", "STUDIO_SHUTDOWN_DELAY", []string{"STUDIO_SHUTDOWN_DELAY=5"}},
@@ -380,6 +383,36 @@ func TestSettings(t *testing.T) {
 				t.Errorf("told a secret: %s", stderr)
 			}
 		})
+	}
+}
+
+// TestOrigins sets origins as people may write them, and sends them as browsers do.
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newFile(t), "STUDIO_PUBLIC_URL=https://Studio.Example.com:443/",
+		"STUDIO_CORS_ORIGINS=HTTP://App.example.com:80,https://[2001:DB8::1]:443,https://app.example.com:,http://localhost:5173")
+	for origin, allowed := range map[string]bool{
+		"https://studio.example.com": true,
+		"http://app.example.com":     true,
+		"https://[2001:db8::1]":      true,
+		"https://app.example.com":    true,
+		"http://localhost:5173":      true,
+		"http://localhost":           false,
+		"http://studio.example.com":  false,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, s.url+"/graphql", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = http.Header{"Origin": {origin}, "Access-Control-Request-Method": {"POST"}}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if got := response.Header.Get("Access-Control-Allow-Origin") == origin; got != allowed {
+			t.Errorf("%s is allowed: %t, want %t", origin, got, allowed)
+		}
 	}
 }
 
