@@ -75,7 +75,7 @@ type serveCommand struct {
 	databaseSettings
 
 	Addr        string         `env:"STUDIO_ADDR" default:"127.0.0.1:8080" help:"Address to listen on, HOST:PORT."`
-	PublicURL   string         `env:"STUDIO_PUBLIC_URL" help:"Where users reach the server; links in mails start with it. Default: http:// and the address."`
+	PublicURL   string         `env:"STUDIO_PUBLIC_URL" help:"Where users reach the server, without a path; links in mails start with it. Default: http:// and the address."`
 	SMTPURL     string         `env:"STUDIO_SMTP_URL" help:"smtp://USER:PASSWORD@HOST:PORT or smtps://…; without it mails go to the mailbox page only."`
 	MailFrom    string         `env:"STUDIO_MAIL_FROM" help:"Address that mails come from, for example: Studio <studio@example.com>. Needed with STUDIO_SMTP_URL."`
 	CORSOrigins []string       `env:"STUDIO_CORS_ORIGINS" help:"Origins of front ends served elsewhere, separated by commas, for example https://app.example.com."`
@@ -108,7 +108,7 @@ func (s *serveCommand) Validate() error {
 		}
 		s.PublicURL = "http://" + net.JoinHostPort(host, strconv.FormatUint(number, 10))
 	}
-	if s.PublicURL, err = origin(s.PublicURL, true); err != nil {
+	if s.PublicURL, err = origin(s.PublicURL, false); err != nil {
 		return of("STUDIO_PUBLIC_URL", err)
 	}
 	for i := range s.CORSOrigins {
@@ -207,8 +207,11 @@ func (s *webhookSettings) check() (err error) {
 func origin(text string, withPath bool) (string, error) {
 	refused := fmt.Errorf("%q is not accepted; use a URL such as https://studio.example.com", text)
 	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(text), "/"))
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && !withPath {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return "", refused
+	}
+	if u.Path != "" && !withPath {
+		return "", fmt.Errorf("%q has a path, which is not accepted; use the URL of a host alone, such as https://studio.example.com", text)
 	}
 	usual, known := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if _, err := strconv.ParseUint(cmp.Or(u.Port(), usual), 10, 16); !known || err != nil {
@@ -363,8 +366,9 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 func (s *serveCommand) handler(leaving, draining context.Context, studio *studio) http.Handler {
 	mux := http.NewServeMux()
 	studio.edge.Register(mux, resolvers.HandlerOptions{
-		Secure:         s.onHTTPS(),
-		Origins:        s.origins(),
+		Secure: s.onHTTPS(),
+		// The server's own too, in case a proxy changes the Host that a WebSocket's origin is compared with.
+		Origins:        append(s.CORSOrigins, s.PublicURL),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
 		Traced:         s.traced,
@@ -401,16 +405,6 @@ func loopback(address net.Addr) string {
 		return address.String()
 	}
 	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
-}
-
-// origins are those of front ends elsewhere, and the server's own, in case a proxy changes the
-// Host that a WebSocket's origin is compared with.
-func (s *serveCommand) origins() []string {
-	origins := s.CORSOrigins
-	if own, err := url.Parse(s.PublicURL); err == nil {
-		origins = append(origins, own.Scheme+"://"+own.Host)
-	}
-	return origins
 }
 
 // onHTTPS tells whether users reach the server over https alone.

@@ -343,6 +343,7 @@ func TestSettings(t *testing.T) {
 		{"PublicURLWithPassword", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://user@studio.example.com"}},
 		{"PublicURLWithoutHost", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://:80"}},
 		{"PublicURLWithHugePort", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://studio.example.com:99999"}},
+		{"PublicURLWithPath", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://example.com/studio"}},
 		{"DatabaseOfOtherKind", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=mysql://studio:s3cret@127.0.0.1/studio"}},
 		{"DatabaseMalformed", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@127.0.0.1:port/studio"}},
 		{"DatabaseUnreachable", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=postgres://studio:s3cret@" + freeAddress(t) + "/studio"}},
