@@ -151,3 +151,18 @@ export function NotFound() {
     </>
   );
 }
+
+/** Broken shows instead of everything when a page fails, also as a file of it has gone with an upgrade. */
+export function Broken() {
+  return (
+    <main className="narrow">
+      <Heading>Something went wrong</Heading>
+      <div className="fault" role="alert">
+        <p>This page cannot be shown. It may help to load it again.</p>
+        <button type="button" onClick={() => location.reload()}>
+          Load again
+        </button>
+      </div>
+    </main>
+  );
+}

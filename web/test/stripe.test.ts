@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePort, launch, Server, until, visit } from "./studio";
+import { freePort, launch, Server, until, type Visitor, visit } from "./studio";
 
 let mock: ChildProcess;
 let server: Server;
@@ -85,10 +85,9 @@ test("with an account at Stripe, the card is entered in Stripe's form", async ()
   visitor.content(/^a request to https:\/\/js\.stripe\.com\/|ERR_FAILED/);
 });
 
-test("without Stripe's script, it is told that the form cannot be loaded", async () => {
-  const visitor = await visit(browser, server);
-  const { page, context } = visitor;
-  await context.route("https://js.stripe.com/**", (route) => route.abort());
+/** Signs in the account of the test before, and asks for the form. */
+async function enterCard(visitor: Visitor) {
+  const { page } = visitor;
   await visitor.open("/sign-in?next=/organizations/oliveowner/billing");
   await page.getByLabel("Email address").fill("olive@example.com");
   await page.getByLabel("Password").fill("correct horse battery");
@@ -97,6 +96,26 @@ test("without Stripe's script, it is told that the form cannot be loaded", async
     .getByRole("button", { name: /the card|Set a card/ })
     .first()
     .click();
+}
+
+test("without Stripe's script, it is told that the form cannot be loaded", async () => {
+  const visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await context.route("https://js.stripe.com/**", (route) => route.abort());
+  await enterCard(visitor);
   await page.getByRole("alert").getByText("cannot be loaded").waitFor();
   visitor.content(/js\.stripe\.com|ERR_FAILED/);
+});
+
+test("when a file of the page has gone with an upgrade, it can be loaded again", async () => {
+  const visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await context.route("**/assets/stripe-form-*", (route) => route.fulfill({ status: 404 }));
+  await enterCard(visitor);
+  await visitor.arrives("Something went wrong");
+  await visitor.looks("broken");
+  await context.unroute("**/assets/stripe-form-*");
+  await page.getByRole("button", { name: "Load again" }).click();
+  await visitor.arrives("Billing");
+  visitor.content(/404|dynamically imported module/);
 });
