@@ -106,7 +106,7 @@ check-generated: ## Fail when the generated code is not up to date
 
 .PHONY: build
 build: have-go web/dist/index.html ## Build the server as ./studio
-	go build -trimpath -ldflags "-X main.version=$$(git describe --tags --always --dirty)" -o studio .
+	go build -trimpath -ldflags "-X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)" -o studio .
 
 .PHONY: clean
 clean: ## Remove what was built, but no database
