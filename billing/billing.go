@@ -122,9 +122,7 @@ func Affordable(ctx context.Context, tx *db.DB, organizationID string) error {
 var (
 	errNoCard      = fault.New(fault.PaymentMethodRequired, "This costs money, and the organization has no card. Set one first.")
 	errUnavailable = fault.New(fault.Unavailable, "The payment service does not answer. Try again in a minute.")
-	errSlow        = &fault.Error{
-		Code: fault.Unavailable, Message: "The payment service takes longer than usual. Look again in a minute.", Later: true,
-	}
+	errSlow        = fault.New(fault.Unavailable, "The payment service takes longer than usual. Look again in a minute.").GoingOn()
 )
 
 // task is what a job is given.

@@ -90,6 +90,13 @@ func (e *Error) After(wait time.Duration) *Error {
 	return &copied
 }
 
+// GoingOn returns a copy of the error that tells that what was asked for may have its effect yet.
+func (e *Error) GoingOn() *Error {
+	copied := *e
+	copied.Later = true
+	return &copied
+}
+
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 

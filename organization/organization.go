@@ -202,7 +202,7 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 	}
 	err = o.jobs.Do(ctx, jobID)
 	if errors.Is(err, job.ErrPending) {
-		return fault.New(fault.Unavailable, "The organization is being deleted, which takes longer than usual. Look again in a minute.")
+		return fault.New(fault.Unavailable, "The organization is being deleted, which takes longer than usual. Look again in a minute.").GoingOn()
 	}
 	return err
 }

@@ -2,12 +2,14 @@ package organization_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
 	"studio/db"
 	"studio/db/dbtest"
+	"studio/fault"
 	"studio/job"
 	"studio/mail"
 	"studio/organization"
@@ -49,6 +51,28 @@ func (g *group) ok(err error) {
 	if err != nil {
 		g.Fatal(err)
 	}
+}
+
+// TestDeletePending has another process take up a deletion that goes slowly: it is not refused, and whoever
+// asks again with an idempotency key is not to run into it.
+func TestDeletePending(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+		clock := &dbtest.Clock{}
+		g := found(t, open(db.WithClock(clock.Now)))
+		release := func(ctx context.Context, jobID, _ string) error {
+			clock.Advance(time.Hour)
+			taken, err := g.db.ClaimJobs(ctx, []string{"delete organization"}, clock.Now(), time.Hour, 1)
+			if err != nil || len(taken) != 1 || taken[0].ID != jobID {
+				t.Errorf("another process took up %v, with the error %v", taken, err)
+			}
+			return errors.New("on purpose")
+		}
+		slow := organization.New(g.db, job.NewQueue(g.db, mail.ErrPermanent), mail.NewMailbox(g.db.Now), "http://localhost", release)
+		err := slow.Delete(t.Context(), g.owner, g.ID, g.Name)
+		if refused, is := errors.AsType[*fault.Error](err); !is || refused.Code != fault.Unavailable || !refused.Later {
+			t.Errorf("%v does not tell that it goes on", err)
+		}
+	})
 }
 
 // TestDeleteGivenUp lets an organization go on whose deletion failed as often as it is tried.
