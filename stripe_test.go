@@ -453,8 +453,8 @@ func (c *customer) wantAgreement() {
 	}
 	granted := map[string]int{}
 	for _, transaction := range c.stripe.objects("customer_balance_transaction") {
-		if coupon := transaction.Get("metadata.coupon_id").String(); coupon != "" {
-			granted[coupon]++
+		if code := transaction.Get("metadata.promotion_code_id").String(); code != "" {
+			granted[code]++
 		}
 	}
 	coupons, err := c.db.CouponsOfOrganizations(c.Context(), []string{c.organizationID})
@@ -462,10 +462,10 @@ func (c *customer) wantAgreement() {
 		c.Fatal(err)
 	}
 	for _, coupon := range coupons[0] {
-		if coupon.AmountOff != nil && granted[coupon.ID] != 1 {
-			c.Errorf("the credit of %s was granted %d times", coupon.Code, granted[coupon.ID])
+		if coupon.AmountOff != nil && granted[coupon.PromotionCodeID] != 1 {
+			c.Errorf("the credit of %s was granted %d times", coupon.Code, granted[coupon.PromotionCodeID])
 		}
-		delete(granted, coupon.ID)
+		delete(granted, coupon.PromotionCodeID)
 	}
 	if len(granted) > 0 {
 		c.Errorf("there is credit without a coupon: %v", granted)

@@ -261,7 +261,8 @@ func (b *Billing) grant(ctx context.Context, jobID string, coupon *db.Coupon) er
 	return nil
 }
 
-// grantCredit adds to the customer's balance, unless that was done before Stripe forgot the key.
+// grantCredit adds to the customer's balance, unless that was done before Stripe forgot the key: also by
+// a job that could not tell, and was given up.
 func (b *Billing) grantCredit(ctx context.Context, account *db.BillingAccount, coupon *db.Coupon) error {
 	params := &stripe.CustomerBalanceTransactionListParams{Customer: &account.CustomerID}
 	params.Limit = stripe.Int64(100)
@@ -269,13 +270,16 @@ func (b *Billing) grantCredit(ctx context.Context, account *db.BillingAccount, c
 		if err != nil {
 			return err
 		}
-		if transaction.Metadata["coupon_id"] == coupon.ID {
+		if transaction.Metadata["promotion_code_id"] == coupon.PromotionCodeID ||
+			transaction.Metadata["coupon_id"] == coupon.ID { // from before codes were noted
 			return nil
 		}
 	}
-	_, err := b.stripe.V1CustomerBalanceTransactions.Create(ctx, once("coupon", coupon.ID, &stripe.CustomerBalanceTransactionCreateParams{
+	// Not the coupon's ID, as it is another one when a code that was given up is added again.
+	step := coupon.OrganizationID + "/" + coupon.PromotionCodeID
+	_, err := b.stripe.V1CustomerBalanceTransactions.Create(ctx, once("coupon", step, &stripe.CustomerBalanceTransactionCreateParams{
 		Customer: &account.CustomerID, Amount: stripe.Int64(-*coupon.AmountOff), Currency: currency(),
-		Description: stripe.String("Coupon " + coupon.Code), Metadata: map[string]string{"coupon_id": coupon.ID},
+		Description: stripe.String("Coupon " + coupon.Code), Metadata: map[string]string{"promotion_code_id": coupon.PromotionCodeID},
 	}))
 	return err
 }

@@ -208,20 +208,41 @@ func TestAddCoupon(t *testing.T) {
 		})
 	})
 	t.Run("GivenUp", func(t *testing.T) {
-		each(t, func(s *server) {
-			g := s.carded("Olive")
-			s.cutting(func(int, bool) bool { return s.last("POST /v1/customers/") })
-			_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
-			s.refused(err, fault.Unavailable, "")
-			for range 17 {
-				s.work()
-			}
-			equal(s, "jobs", len(s.jobs()), 0)
-			s.up()
-			g.wantTold()
-			g.add("WELCOME50")
-			equal(s, "credit", g.account().Credit, 5000)
-		})
+		t.Parallel()
+		for name, c := range map[string]struct {
+			heard bool         // by Stripe, before it was away
+			then  func(*group) // what Stripe has forgotten, or does not show yet
+		}{
+			"Unheard":   {false, func(*group) {}},
+			"Forgotten": {true, func(g *group) { g.exec("DELETE FROM sandbox_answers") }},
+			"NotListed": {true, func(g *group) {
+				g.can("GET /v1/customers/"+g.account().CustomerID+"/balance_transactions", `{"object": "list", "data": []}`)
+			}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				each(t, func(s *server) {
+					g := s.carded("Olive")
+					var away atomic.Bool
+					s.cutting(func(_ int, before bool) bool {
+						if before != c.heard && s.last("POST /v1/customers/") {
+							away.Store(true)
+						}
+						return away.Load()
+					})
+					_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
+					s.refused(err, fault.Unavailable, "")
+					for range 17 {
+						s.work()
+					}
+					equal(s, "jobs", len(s.jobs()), 0)
+					s.up()
+					c.then(g)
+					g.wantTold()
+					g.add("WELCOME50")
+					equal(s, "credit", g.account().Credit, 5000)
+				})
+			})
+		}
 	})
 }
 
