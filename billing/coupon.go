@@ -123,8 +123,8 @@ func (b *Billing) reserve(ctx context.Context, t task) (*db.Coupon, error) {
 	}
 	of := promotion.Promotion.Coupon
 	coupon := &db.Coupon{
-		ID: t.CouponID, OrganizationID: t.OrganizationID, PromotionCodeID: promotion.ID, Code: t.Code, Name: of.Name,
-		Currency: Currency, AddedByID: &t.ActorID,
+		ID: t.CouponID, OrganizationID: t.OrganizationID, PromotionCodeID: promotion.ID, StripeID: &of.ID,
+		Code: t.Code, Name: of.Name, Currency: Currency, AddedByID: &t.ActorID,
 	}
 	if coupon.Name == "" {
 		coupon.Name = t.Code
@@ -151,14 +151,14 @@ func (b *Billing) reserve(ctx context.Context, t task) (*db.Coupon, error) {
 		if err := restricted(ctx, tx, promotion, t.OrganizationID); err != nil {
 			return err
 		}
-		if err := tx.LockPromotionCode(ctx, promotion.ID); err != nil {
+		if err := tx.LockRedemptions(ctx, of.ID); err != nil {
 			return err
 		}
-		redeemed, err := tx.CountRedemptions(ctx, promotion.ID)
+		ofCode, ofCoupon, err := tx.CountRedemptions(ctx, promotion.ID, of.ID)
 		if err != nil {
 			return err
 		}
-		if usedUp(promotion, int64(redeemed)) {
+		if usedUp(promotion, ofCode, ofCoupon) {
 			return errCodeGone
 		}
 		coupon.AddedAt = tx.Now()
@@ -190,7 +190,7 @@ func (b *Billing) findPromotion(ctx context.Context, account *db.BillingAccount,
 	coupon, now := best.Promotion.Coupon, b.timeOf(list.LastResponse())
 	past := func(unix int64) bool { return unix != 0 && unix <= now.Unix() }
 	switch {
-	case usedUp(best, 0):
+	case usedUp(best, 0, 0):
 		return nil, now, errCodeGone
 	case !best.Active, !coupon.Valid, past(best.ExpiresAt), past(coupon.RedeemBy):
 		return nil, now, fault.New(fault.CouponExpired, "This code can no longer be used.").On("code")
@@ -219,12 +219,12 @@ func restricted(ctx context.Context, tx *db.DB, promotion *stripe.PromotionCode,
 	return nil
 }
 
-// usedUp tells whether a code was redeemed as often as it may be, by those whom Stripe counts and by
-// organizations.
-func usedUp(promotion *stripe.PromotionCode, organizations int64) bool {
+// usedUp tells whether a code or its coupon was redeemed as often as it may be, by those whom Stripe counts
+// and by organizations.
+func usedUp(promotion *stripe.PromotionCode, ofCode, ofCoupon int64) bool {
 	coupon := promotion.Promotion.Coupon
-	return promotion.MaxRedemptions > 0 && promotion.TimesRedeemed+organizations >= promotion.MaxRedemptions ||
-		coupon.MaxRedemptions > 0 && coupon.TimesRedeemed+organizations >= coupon.MaxRedemptions
+	return promotion.MaxRedemptions > 0 && promotion.TimesRedeemed+ofCode >= promotion.MaxRedemptions ||
+		coupon.MaxRedemptions > 0 && coupon.TimesRedeemed+ofCoupon >= coupon.MaxRedemptions
 }
 
 // grant makes Stripe give what is reserved. It may be called again.

@@ -15,12 +15,17 @@ import (
 	"studio/fault"
 )
 
-// promote makes a promotion code at Stripe.
+// promote makes a coupon at Stripe, and a promotion code of it.
 func (s *server) promote(code string, coupon stripe.CouponCreateParams, limit int64) *stripe.PromotionCode {
 	s.Helper()
-	made := must(s.stripe.V1Coupons.Create(s.ctx, &coupon))(s)
+	return s.code(code, must(s.stripe.V1Coupons.Create(s.ctx, &coupon))(s).ID, limit)
+}
+
+// code makes a promotion code of a coupon at Stripe.
+func (s *server) code(code, couponID string, limit int64) *stripe.PromotionCode {
+	s.Helper()
 	params := &stripe.PromotionCodeCreateParams{Code: &code, Promotion: &stripe.PromotionCodeCreatePromotionParams{
-		Type: stripe.String("coupon"), Coupon: &made.ID}}
+		Type: stripe.String("coupon"), Coupon: &couponID}}
 	if limit > 0 {
 		params.MaxRedemptions = &limit
 	}
@@ -137,24 +142,39 @@ func TestAddCoupon(t *testing.T) {
 		})
 	})
 	t.Run("Limit", func(t *testing.T) {
-		each(t, func(s *server) {
-			s.promote("FIRST2", stripe.CouponCreateParams{AmountOff: stripe.Int64(100), Currency: stripe.String("usd")}, 2)
-			var added atomic.Int64
-			var running sync.WaitGroup
-			for n := range 5 {
-				g := s.group(fmt.Sprintf("Olive%d", n))
-				running.Go(func() {
-					_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "FIRST2")
-					if err == nil {
-						added.Add(1)
-						return
+		t.Parallel()
+		amount := stripe.CouponCreateParams{AmountOff: stripe.Int64(100), Currency: stripe.String("usd")}
+		limited := amount
+		limited.MaxRedemptions = stripe.Int64(2)
+		for name, c := range map[string]struct {
+			coupon stripe.CouponCreateParams
+			limit  int64 // of each of its two codes
+			want   int64
+		}{
+			"OfCode":   {amount, 2, 4},
+			"OfCoupon": {limited, 0, 2},
+		} {
+			t.Run(name, func(t *testing.T) {
+				each(t, func(s *server) {
+					s.code("OTHER", s.promote("ONE", c.coupon, c.limit).Promotion.Coupon.ID, c.limit)
+					var added atomic.Int64
+					var running sync.WaitGroup
+					for n := range 5 {
+						g := s.group(fmt.Sprintf("Olive%d", n))
+						running.Go(func() {
+							_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, []string{"ONE", "OTHER"}[n%2])
+							if err == nil {
+								added.Add(1)
+								return
+							}
+							s.refused(err, fault.CouponInvalid, "code")
+						})
 					}
-					s.refused(err, fault.CouponInvalid, "code")
+					running.Wait()
+					equal(s, "added", added.Load(), c.want)
 				})
-			}
-			running.Wait()
-			equal(s, "added", added.Load(), 2)
-		})
+			})
+		}
 	})
 	// Two redemptions are counted before either is stored, unless one waits for the other. On SQLite
 	// transactions are alone anyway.
@@ -162,29 +182,35 @@ func TestAddCoupon(t *testing.T) {
 		t.Parallel()
 		address := dbtest.Postgres(t)
 		s := newServer(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address, options...) })
-		s.promote("FIRST1", stripe.CouponCreateParams{AmountOff: stripe.Int64(100), Currency: stripe.String("usd")}, 1)
-		groups := []*group{s.carded("Ada"), s.carded("Ben")}
-		var atLock, storing atomic.Int64
+		s.code("OTHER", s.promote("ONE", stripe.CouponCreateParams{
+			AmountOff: stripe.Int64(100), Currency: stripe.String("usd"), MaxRedemptions: stripe.Int64(1)}, 0).Promotion.Coupon.ID, 0)
+		groups := map[string]*group{"ONE": s.carded("Ada"), "OTHER": s.carded("Ben")}
+		var mu sync.Mutex
+		seen := map[string]int{}
 		met := make(chan bool)
 		meet := sync.OnceFunc(func() { close(met) })
 		s.watch = func(statement string) {
-			switch {
-			case strings.Contains(statement, "pg_advisory_xact_lock"):
-				if atLock.Add(1) == 2 {
+			storing := strings.HasPrefix(statement, `INSERT INTO "coupons"`)
+			if storing {
+				statement = "any" // as they differ in their values
+			}
+			if storing || strings.Contains(statement, "pg_advisory_xact_lock") {
+				mu.Lock()
+				seen[statement]++
+				if seen[statement] == 2 {
 					meet()
 				}
-			case strings.HasPrefix(statement, `INSERT INTO "coupons"`):
-				if storing.Add(1) == 2 {
-					meet()
-				}
+				mu.Unlock()
+			}
+			if storing {
 				<-met
 			}
 		}
 		var added atomic.Int64
 		var running sync.WaitGroup
-		for _, g := range groups {
+		for code, g := range groups {
 			running.Go(func() {
-				if _, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "FIRST1"); err == nil {
+				if _, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, code); err == nil {
 					added.Add(1)
 				}
 			})

@@ -14,6 +14,8 @@ type Coupon struct {
 	ID              string `bun:"id,pk"`
 	OrganizationID  string `bun:"organization_id"`
 	PromotionCodeID string `bun:"promotion_code_id"` // Stripe's
+	// StripeID is the coupon that the promotion code is of, nil in rows from before it was noted.
+	StripeID *string `bun:"stripe_id"`
 	// Code is in upper case.
 	Code     string `bun:"code"`
 	Name     string `bun:"name"`
@@ -31,21 +33,23 @@ type Coupon struct {
 
 var couponOrder = order{columns: []string{"added_at", "id"}, descending: true}
 
-// LockPromotionCode keeps every other redemption of a promotion code waiting until the transaction
-// ends, so that redemptions can be counted.
-func (d *DB) LockPromotionCode(ctx context.Context, promotionCodeID string) error {
+// LockRedemptions keeps every other redemption of a coupon of Stripe's, by whatever promotion code, waiting
+// until the transaction ends, so that redemptions can be counted.
+func (d *DB) LockRedemptions(ctx context.Context, stripeID string) error {
 	if !d.isPostgres() { // a transaction that writes is alone from its beginning
 		return nil
 	}
-	_, err := d.bun.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", promotionCodeID)
+	_, err := d.bun.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", stripeID)
 	return mapError(err)
 }
 
-// CountRedemptions counts how often a promotion code was redeemed, also by organizations that are
-// deleted.
-func (d *DB) CountRedemptions(ctx context.Context, promotionCodeID string) (int, error) {
-	count, err := d.bun.NewSelect().Model((*Coupon)(nil)).Where("promotion_code_id = ?", promotionCodeID).Count(ctx)
-	return int(count), mapError(err)
+// CountRedemptions counts how often a promotion code was redeemed, and how often the coupon of Stripe's that
+// it is of, also by organizations that are deleted.
+func (d *DB) CountRedemptions(ctx context.Context, promotionCodeID, stripeID string) (ofCode, ofCoupon int64, err error) {
+	err = d.bun.NewSelect().Model((*Coupon)(nil)).
+		ColumnExpr("count(*) FILTER (WHERE promotion_code_id = ?)", promotionCodeID).ColumnExpr("count(*)").
+		Where("promotion_code_id = ? OR stripe_id = ?", promotionCodeID, stripeID).Scan(ctx, &ofCode, &ofCoupon)
+	return ofCode, ofCoupon, mapError(err)
 }
 
 // InsertCoupon adds a coupon; ErrDuplicate when the organization has redeemed the code.

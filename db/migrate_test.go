@@ -102,6 +102,27 @@ func TestMigrations(t *testing.T) {
 			}
 		})
 	}
+	// Redemptions that are older than the column count for their promotion code, and for its coupon with it.
+	for engine, create := range engines {
+		t.Run("Redemptions/"+engine, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, create(t))
+			for range s.migrations()[7:] { // down to the one before the column
+				s.ok(s.MigrateDown(t.Context()))
+			}
+			s.ok(s.exec(`INSERT INTO organizations (id, name, name_key, subdomain, created_at) VALUES ('old', 'Old', 'old', 'old', '2026-01-31 12:00:00')`))
+			s.ok(s.exec(`INSERT INTO coupons (id, organization_id, promotion_code_id, code, name, currency, amount_off, added_at)
+				VALUES ('old', 'old', 'promo_old', 'OLD', 'Old', 'USD', 100, '2026-01-31 12:00:00')`))
+			s.ok(s.Migrate(t.Context()))
+			for code, want := range map[string]int64{"promo_old": 1, "promo_new": 0} {
+				ofCode, ofCoupon, err := s.CountRedemptions(t.Context(), code, "coupon")
+				s.ok(err)
+				if ofCode != want || ofCoupon != want {
+					t.Errorf("%s was redeemed %d times, its coupon %d times, want %d", code, ofCode, ofCoupon, want)
+				}
+			}
+		})
+	}
 	t.Run("EnginesAlike", func(t *testing.T) {
 		t.Parallel()
 		sqlite := open(t, dbtest.SQLite(t))

@@ -94,8 +94,8 @@ var unnamed = map[string][]string{
 	"by Stripe's ID: its webhooks name the customer": {
 		"SELECT … FROM billing_accounts AS b WHERE (customer_id = ?)",
 	},
-	"over all: a promotion code's redemptions are limited together": {
-		"SELECT count(*) FROM coupons AS k WHERE (promotion_code_id = ?)",
+	"over all: the redemptions of a promotion code and its coupon are limited together": {
+		"SELECT count(*) FILTER (WHERE promotion_code_id = ?), count(*) FROM coupons AS k WHERE (promotion_code_id = ? OR stripe_id = ?)",
 	},
 	"over all: a sweep": {
 		"SELECT … FROM billing_accounts AS b WHERE (organization_id > ?)",
