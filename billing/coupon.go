@@ -169,7 +169,7 @@ func (b *Billing) reserve(ctx context.Context, t task) (*db.Coupon, error) {
 
 // findPromotion looks a code up, and tells when that was by Stripe's clock.
 func (b *Billing) findPromotion(ctx context.Context, account *db.BillingAccount, code string) (*stripe.PromotionCode, time.Time, error) {
-	params := &stripe.PromotionCodeListParams{Code: &code, Expand: stripe.StringSlice([]string{"data.promotion.coupon"})}
+	params := &stripe.PromotionCodeListParams{Code: &code, Expand: stripe.StringSlice([]string{"data.promotion.coupon.applies_to"})}
 	params.Limit = stripe.Int64(100)
 	list := b.stripe.V1PromotionCodes.List(ctx, params)
 	var best *stripe.PromotionCode // codes are unique only among those that are active
@@ -198,6 +198,8 @@ func (b *Billing) findPromotion(ctx context.Context, account *db.BillingAccount,
 		return nil, now, fault.New(fault.CouponInvalid, "This code is for another currency than %s.", Currency).On("code")
 	case coupon.AmountOff <= 0 && coupon.PercentOff <= 0:
 		return nil, now, fault.New(fault.CouponInvalid, "This code takes nothing off here.").On("code")
+	case coupon.AppliesTo != nil && len(coupon.AppliesTo.Products) > 0:
+		return nil, now, fault.New(fault.CouponInvalid, "This code is for certain products only, and cannot be used here.").On("code")
 	case best.Restrictions != nil && best.Restrictions.MinimumAmount > 0:
 		return nil, now, fault.New(fault.CouponInvalid, "This code is for a single purchase of a minimum amount, and cannot be used here.").On("code")
 	}

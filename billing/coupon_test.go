@@ -325,10 +325,13 @@ func testCouponRefused(s *server) {
 		s.Fatal(err)
 	}
 	s.promote("EURO", stripe.CouponCreateParams{AmountOff: stripe.Int64(100), Currency: stripe.String("eur")}, 0)
+	amount.AppliesTo = &stripe.CouponCreateAppliesToParams{Products: stripe.StringSlice([]string{"prod_1"})}
+	s.promote("PRODUCT", amount, 0)
 	s.called()
 	for code, want := range map[string]fault.Code{
 		"": fault.CouponInvalid, "A B": fault.CouponInvalid, "Ä": fault.CouponInvalid, strings.Repeat("A", 65): fault.CouponInvalid,
 		"NONE": fault.CouponInvalid, "expired1": fault.CouponExpired, "USEDUP": fault.CouponInvalid, "EURO": fault.CouponInvalid,
+		"PRODUCT": fault.CouponInvalid,
 	} {
 		_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, code)
 		s.refused(err, want, "code")

@@ -57,6 +57,7 @@ type coupon struct {
 	Currency         *string           `json:"currency"`
 	Duration         string            `json:"duration"`
 	DurationInMonths *int64            `json:"duration_in_months"`
+	Limit            *appliesTo        `json:"limit,omitempty"` // applies_to, which Stripe shows only when it is expanded
 	Livemode         bool              `json:"livemode"`
 	MaxRedemptions   *int64            `json:"max_redemptions"`
 	Metadata         map[string]string `json:"metadata"`
@@ -64,6 +65,10 @@ type coupon struct {
 	PercentOff       *float64          `json:"percent_off"`
 	TimesRedeemed    int64             `json:"times_redeemed"`
 	Valid            bool              `json:"valid"`
+}
+
+type appliesTo struct {
+	Products []string `json:"products"`
 }
 
 func (c coupon) key() (kind, id, customer string) { return "coupon", c.ID, "" }
@@ -80,6 +85,9 @@ func (t *turn) createCoupon() (any, error) {
 	}
 	if c.Duration == "" {
 		c.Duration = "once"
+	}
+	if products := t.form.texts("applies_to[products]"); len(products) > 0 {
+		c.Limit = &appliesTo{products}
 	}
 	percent, _ := hundredths(t.form.text("percent_off")) // checked before
 	if percent > 0 {

@@ -65,6 +65,23 @@ func TestCoupons(t *testing.T) {
 	})
 }
 
+func TestCouponOfProducts(t *testing.T) {
+	each(t, func(f *fixture) {
+		c := must[*stripe.Coupon](f)(f.client.V1Coupons.Create(f.Context(), &stripe.CouponCreateParams{
+			PercentOff: stripe.Float64(10), AppliesTo: &stripe.CouponCreateAppliesToParams{Products: stripe.StringSlice([]string{"prod_1", "prod_2"})},
+		}))
+		for id, want := range map[string]*stripe.CouponAppliesTo{c.ID: {Products: []string{"prod_1", "prod_2"}}, "welcome50": nil} {
+			expanded := must[*stripe.Coupon](f)(f.client.V1Coupons.Retrieve(f.Context(), id, &stripe.CouponRetrieveParams{
+				Expand: []*string{stripe.String("applies_to")},
+			}))
+			equal(f, id+" expanded", expanded.AppliesTo, want)
+			if plain := must[*stripe.Coupon](f)(f.client.V1Coupons.Retrieve(f.Context(), id, nil)); plain.AppliesTo != nil {
+				f.Errorf("%s shows what it applies to without being asked", id)
+			}
+		}
+	})
+}
+
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p

@@ -180,6 +180,9 @@ func (t *turn) expandAt(value any, name string, steps []string, path string) (_ 
 			return v, nil // expanded already
 		}
 		inner, known := v[steps[0]]
+		if steps[0] == "applies_to" && v["object"] == "coupon" {
+			inner, known = v["limit"], true
+		}
 		if !known {
 			return nil, invalid("", "expand", "This property cannot be expanded (%s).", path)
 		}

@@ -34,7 +34,7 @@ var routes = []route{
 	{"POST /v1/products", "id name! description metadata metadata[] expand[]", (*turn).createProduct},
 	{"GET /v1/products/{id}", "expand[]", (*turn).product},
 	{"POST /v1/coupons", "id percent_off:decimal amount_off:int currency duration duration_in_months:int name" +
-		" max_redemptions:int metadata metadata[] expand[]", (*turn).createCoupon},
+		" max_redemptions:int applies_to[products][] metadata metadata[] expand[]", (*turn).createCoupon},
 	{"GET /v1/coupons/{id}", "expand[]", (*turn).coupon},
 	{"POST /v1/promotion_codes", "promotion[type]! promotion[coupon]! code active:bool expires_at:int" +
 		" max_redemptions:int metadata metadata[] expand[]", (*turn).createPromotionCode},
