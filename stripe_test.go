@@ -490,7 +490,7 @@ func (c *customer) wantAgreement() {
 }
 
 // TestKill kills the server at each request of the life that changes something at Stripe, in four ways:
-// at each moment, and again at the request with which the next server goes on. Of these 200 lives
+// at each moment, and again at the request with which the next server goes on. Of these 208 lives
 // `make test` tries some.
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -532,7 +532,7 @@ func TestKill(t *testing.T) {
 }
 
 // writesOfALife is how many requests of a life change something at Stripe; see TestStripeMock.
-const writesOfALife = 25
+const writesOfALife = 26
 
 // TestStripeMock holds each request against Stripe's own description of its API, as stripe-mock has
 // it: it knows every path and parameter, and refuses what Stripe would.

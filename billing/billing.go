@@ -212,9 +212,16 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 	if err == nil || !errors.Is(err, db.ErrNotFound) {
 		return account, err
 	}
-	// Not the job's ID: what a job could not finish, the next one finds made.
+	// Not the job's ID, and not the name, which may be another by then: what a job could not finish, the
+	// next one finds made.
 	customer, err := b.stripe.V1Customers.Create(ctx, once("customer", organizationID, &stripe.CustomerCreateParams{
-		Name: &owning.Name, Metadata: map[string]string{"organization_id": organizationID},
+		Metadata: map[string]string{"organization_id": organizationID},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.stripe.V1Customers.Update(ctx, customer.ID, once("customer", organizationID+"/name", &stripe.CustomerUpdateParams{
+		Name: &owning.Name,
 	}))
 	if err != nil {
 		return nil, err

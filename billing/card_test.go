@@ -93,6 +93,23 @@ func TestSetCard(t *testing.T) {
 			g.wantTold()
 		})
 	})
+	// A customer whose making nobody heard of is found again under whatever name.
+	for name, call := range map[string]string{"Renamed": "POST /v1/customers", "RenamedUnnamed": "POST /v1/customers/"} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(s *server) {
+				g := s.group("Olive")
+				s.cutting(func(_ int, before bool) bool { return !before && s.last(call) })
+				_, err := s.bills.SetCard(s.ctx, g.owner, g.id, "pm_card_visa")
+				s.refused(err, fault.Unavailable, "")
+				s.up()
+				must(s.organizations.Rename(s.ctx, g.owner, g.id, "Other Inc"))(s)
+				g.setCard("pm_card_visa")
+				equal(s, "jobs left", s.work(), 0)
+				g.agree()
+				equal(s, "name", must(s.stripe.V1Customers.Retrieve(s.ctx, g.account().CustomerID, nil))(s).Name, "Other Inc")
+			})
+		})
+	}
 }
 
 func TestRemoveCard(t *testing.T) {
