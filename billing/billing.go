@@ -114,13 +114,14 @@ func Affordable(ctx context.Context, tx *db.DB, organizationID string) error {
 	case err != nil:
 		return err
 	case account.Overdue:
-		return fault.New(fault.PaymentOverdue, "A payment failed and is still open. Pay the open invoice first.")
+		return errOverdue
 	}
 	return nil
 }
 
 var (
 	errNoCard      = fault.New(fault.PaymentMethodRequired, "This costs money, and the organization has no card. Set one first.")
+	errOverdue     = fault.New(fault.PaymentOverdue, "A payment failed and is still open. Pay the open invoice first.")
 	errUnavailable = fault.New(fault.Unavailable, "The payment service does not answer. Try again in a minute.")
 	errSlow        = fault.New(fault.Unavailable, "The payment service takes longer than usual. Look again in a minute.").GoingOn()
 )

@@ -21,6 +21,14 @@ type Order struct {
 	Items []Item
 }
 
+// amount is what is to be billed for an interval, in cents.
+func (o Order) amount() (cents int64) {
+	for _, item := range o.Items {
+		cents += item.UnitAmount * item.Quantity
+	}
+	return cents
+}
+
 // Item is a part of what is billed. An order has at most one of each product.
 type Item struct {
 	// ProductID is what it is at Stripe, for example studio-cloud-2gb, and Name what stands on
@@ -32,10 +40,11 @@ type Item struct {
 
 // Bill makes Stripe bill for an instance what is ordered, by whatever is needed: a new subscription,
 // a change, an end, or nothing. What a change costs is billed at once, and what was paid and is not
-// used becomes credit; a period that is not paid gives none. Then it stores what Stripe knows, in one transaction under the organization's
-// lock that begins with then. It must be called by a job in the organization's lane, and may be called
-// again. CARD_DECLINED and PAYMENT_METHOD_REQUIRED have changed nothing; after any other error it is
-// not known whether something was.
+// used becomes credit; a period that is not paid gives none, and cannot become a more expensive one.
+// Then it stores what Stripe knows, in one transaction under the organization's lock that begins with
+// then. It must be called by a job in the organization's lane, and may be called again. CARD_DECLINED,
+// PAYMENT_METHOD_REQUIRED and PAYMENT_OVERDUE have changed nothing; after any other error it is not
+// known whether something was.
 func (b *Billing) Bill(ctx context.Context, jobID string, actor *db.User, order Order, then func(tx *db.DB) error) error {
 	account, err := b.db.BillingAccountOf(ctx, order.Instance.OrganizationID)
 	switch {
@@ -62,6 +71,13 @@ func (b *Billing) arrange(ctx context.Context, jobID string, account *db.Billing
 		return err
 	}
 	own := s.subscriptions(order.Instance.ID)
+	if len(own) > 0 && unpaid(own[0]) && order.amount() > billed(own[0]) {
+		// Affordable did not know, as the mirror does not yet.
+		if _, err := b.refresh(ctx, account.OrganizationID, cause{}, nil); err != nil {
+			return err
+		}
+		return errOverdue
+	}
 	for i, subscription := range own {
 		if i > 0 || len(order.Items) == 0 {
 			if err := b.cancel(ctx, subscription); err != nil {
@@ -154,14 +170,14 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 	if unpaid(subscription) {
 		params.ProrationBehavior = stripe.String("none")
 	}
-	billed := map[string]*stripe.SubscriptionItem{}
+	present := map[string]*stripe.SubscriptionItem{}
 	for _, item := range subscription.Items.Data {
-		billed[item.Price.Product.ID] = item
+		present[item.Price.Product.ID] = item
 	}
 	for _, item := range order.Items {
 		change := &stripe.SubscriptionUpdateItemParams{Quantity: &item.Quantity}
-		old := billed[item.ProductID]
-		delete(billed, item.ProductID)
+		old := present[item.ProductID]
+		delete(present, item.ProductID)
 		samePrice := old != nil && old.Price.UnitAmount == item.UnitAmount &&
 			old.Price.Recurring != nil && string(old.Price.Recurring.Interval) == *interval(order.Interval)
 		if samePrice && old.Quantity == item.Quantity {
@@ -179,7 +195,7 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 		params.Items = append(params.Items, change)
 	}
 	for _, item := range subscription.Items.Data {
-		if billed[item.Price.Product.ID] != nil {
+		if present[item.Price.Product.ID] != nil {
 			params.Items = append(params.Items, &stripe.SubscriptionUpdateItemParams{ID: &item.ID, Deleted: stripe.Bool(true)})
 		}
 	}
@@ -207,6 +223,14 @@ func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription)
 // unused time all the same, see https://docs.stripe.com/billing/subscriptions/prorations.
 func unpaid(subscription *stripe.Subscription) bool {
 	return subscription.Status == stripe.SubscriptionStatusPastDue || subscription.Status == stripe.SubscriptionStatusUnpaid
+}
+
+// billed is what a subscription bills for an interval before percentages, in cents.
+func billed(subscription *stripe.Subscription) (cents int64) {
+	for _, item := range subscription.Items.Data {
+		cents += item.Price.UnitAmount * item.Quantity
+	}
+	return cents
 }
 
 func currency() *string { return stripe.String(strings.ToLower(Currency)) }

@@ -77,6 +77,27 @@ func TestBill(t *testing.T) {
 			})
 		}
 	})
+	// The payment has failed, and no webhook told.
+	t.Run("OverdueUnseen", func(t *testing.T) {
+		each(t, func(s *server) {
+			s.lose(true)
+			g, instance := s.overdue("Olive")
+			if err := affordable(g); err != nil {
+				t.Fatal(err)
+			}
+			s.refused(g.bill(instance, items(17520, 0)), fault.PaymentOverdue, "")
+			equal(s, "amount", g.again(instance).ComputeAmount, 1999)
+			g.wantTold("INVOICE_CREATED nobody: Invoice #0002 of $19.99 was created.",
+				"PAYMENT_FAILED nobody: The payment of invoice #0002 of $19.99 failed.")
+			s.refused(affordable(g), fault.PaymentOverdue, "")
+			g.setCard("pm_card_visa")
+			if err := g.pay(g.invoices()[1]); err != nil {
+				t.Fatal(err)
+			}
+			equal(s, "charged", g.charged(), []int64{1999, 1999})
+			g.agree()
+		})
+	})
 	t.Run("Free", func(t *testing.T) {
 		each(t, func(s *server) {
 			g := s.group("Olive")
