@@ -95,10 +95,9 @@ func mirrored(of *stripe.Invoice, organizationID string, before *db.Invoice) *db
 		Lines:          mirroredLines(of),
 		HostedURL:      orNil(of.HostedInvoiceURL),
 		PDFURL:         orNil(of.InvoicePDF),
-		PeriodStart:    time.Unix(of.PeriodStart, 0).UTC(),
-		PeriodEnd:      time.Unix(of.PeriodEnd, 0).UTC(),
 		CreatedAt:      created,
 	}
+	invoice.PeriodStart, invoice.PeriodEnd = period(of)
 	if before != nil {
 		invoice.ID, invoice.CreatedAt = before.ID, before.CreatedAt
 	} else {
@@ -121,6 +120,19 @@ func mirrored(of *stripe.Invoice, organizationID string, before *db.Invoice) *db
 		invoice.PaidAt = optionalTime(of.StatusTransitions.PaidAt)
 	}
 	return invoice
+}
+
+// period is the time that an invoice's lines are about. Its own is the one before, see
+// https://docs.stripe.com/api/invoices/object#invoice_object-period_start.
+func period(of *stripe.Invoice) (start, end time.Time) {
+	from, to := of.PeriodStart, of.PeriodEnd
+	if of.Lines != nil && len(of.Lines.Data) > 0 {
+		from, to = math.MaxInt64, 0
+		for _, line := range of.Lines.Data {
+			from, to = min(from, line.Period.Start), max(to, line.Period.End)
+		}
+	}
+	return time.Unix(from, 0).UTC(), time.Unix(to, 0).UTC()
 }
 
 func mirroredLines(of *stripe.Invoice) []*db.InvoiceLine {

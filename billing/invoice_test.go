@@ -176,8 +176,9 @@ func TestMirrorInvoice(t *testing.T) {
 				"amount_due": 950, "amount_remaining": 950, "hosted_invoice_url": "https://pay.example.com/1", "invoice_pdf": "https://pay.example.com/1.pdf",
 				"lines": {"has_more": true, "data": [{"id": "il_1", "amount": 600, "currency": "usd", "description": "first"}]}}`
 			s.can("GET /v1/invoices", `{"data": [`+fmt.Sprintf(draft, noon.Unix())+`]}`)
-			s.canned["GET /v1/invoices/in_draft/lines"] = `{"data": [{"id": "il_1", "amount": 600, "currency": "usd", "quantity": 2, "description": "first"},
-				{"id": "il_2", "amount": 400, "currency": "usd", "quantity": 1, "description": "second"}]}`
+			s.canned["GET /v1/invoices/in_draft/lines"] = `{"data": [{"id": "il_1", "amount": 600, "currency": "usd", "quantity": 2, "description": "first",
+				"period": {"start": 2000, "end": 3000}}, {"id": "il_2", "amount": 400, "currency": "usd", "quantity": 1, "description": "second",
+				"period": {"start": 1000, "end": 2000}}]}`
 			refresh := func() {
 				t.Helper()
 				if err := s.bills.Sweep(s.ctx); err != nil {
@@ -193,6 +194,7 @@ func TestMirrorInvoice(t *testing.T) {
 			}
 			equal(s, "lines", invoice.Lines, []*db.InvoiceLine{{Description: "first", Quantity: 2, Amount: 600, Currency: "USD"},
 				{Description: "second", Quantity: 1, Amount: 400, Currency: "USD"}})
+			equal(s, "period", []int64{invoice.PeriodStart.Unix(), invoice.PeriodEnd.Unix()}, []int64{1000, 3000})
 			g.wantTold("INVOICE_CREATED nobody: An invoice of $9.50 was created.")
 			refresh()
 			g.wantTold()
