@@ -71,7 +71,7 @@ func (b *Billing) arrange(ctx context.Context, jobID string, account *db.Billing
 		return err
 	}
 	own := s.subscriptions(order.Instance.ID)
-	if len(own) > 0 && unpaid(own[0]) && order.amount() > billed(own[0]) {
+	if len(own) > 0 && overdue(own[0]) && order.amount() > billed(own[0]) {
 		// Affordable did not know, as the mirror does not yet.
 		if _, err := b.refresh(ctx, account.OrganizationID, cause{}, nil); err != nil {
 			return err
@@ -167,9 +167,6 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 		PaymentBehavior:   stripe.String("error_if_incomplete"),
 		ProrationBehavior: stripe.String("always_invoice"),
 	}
-	if unpaid(subscription) {
-		params.ProrationBehavior = stripe.String("none")
-	}
 	present := map[string]*stripe.SubscriptionItem{}
 	for _, item := range subscription.Items.Data {
 		present[item.Price.Product.ID] = item
@@ -202,6 +199,15 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 	if len(params.Items) == 0 {
 		return nil
 	}
+	if order.amount() < billed(subscription) {
+		unpaid, err := b.unpaid(ctx, subscription)
+		if err != nil {
+			return err
+		}
+		if unpaid {
+			params.ProrationBehavior = stripe.String("none")
+		}
+	}
 	_, err := b.stripe.V1Subscriptions.Update(ctx, subscription.ID, once(jobID, "update", params))
 	return err
 }
@@ -209,8 +215,12 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 // cancel ends a subscription at once; the unused time becomes credit. One that is over already is
 // missing.
 func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription) error {
-	prorate := !unpaid(subscription)
-	_, err := b.stripe.V1Subscriptions.Cancel(ctx, subscription.ID, &stripe.SubscriptionCancelParams{
+	unpaid, err := b.unpaid(ctx, subscription)
+	if err != nil {
+		return err
+	}
+	prorate := !unpaid
+	_, err = b.stripe.V1Subscriptions.Cancel(ctx, subscription.ID, &stripe.SubscriptionCancelParams{
 		Prorate: &prorate, InvoiceNow: &prorate,
 	})
 	if failed(err).missing() {
@@ -219,9 +229,30 @@ func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription)
 	return err
 }
 
-// unpaid reports whether the payment of a subscription's period has failed. Stripe would give back its
-// unused time all the same, see https://docs.stripe.com/billing/subscriptions/prorations.
-func unpaid(subscription *stripe.Subscription) bool {
+// unpaid reports whether a subscription's period is not paid, or not yet. Stripe would give back its unused
+// time all the same, see https://docs.stripe.com/billing/subscriptions/prorations. The status alone does not
+// tell: it is active while the period's invoice is a draft, and again once that is given up as uncollectible.
+// Nor does the latest invoice, which can be that of an upgrade.
+func (b *Billing) unpaid(ctx context.Context, subscription *stripe.Subscription) (bool, error) {
+	if overdue(subscription) {
+		return true, nil
+	}
+	params := &stripe.InvoiceListParams{Subscription: &subscription.ID}
+	params.Limit = stripe.Int64(100)
+	for invoice, err := range b.stripe.V1Invoices.List(ctx, params).All(ctx) {
+		if err != nil {
+			return false, err
+		}
+		switch invoice.BillingReason {
+		case stripe.InvoiceBillingReasonSubscriptionCreate, stripe.InvoiceBillingReasonSubscriptionCycle:
+			return invoice.Status != stripe.InvoiceStatusPaid && invoice.Status != stripe.InvoiceStatusVoid, nil
+		}
+	}
+	return false, nil
+}
+
+// overdue reports whether the payment of a subscription has failed.
+func overdue(subscription *stripe.Subscription) bool {
 	return subscription.Status == stripe.SubscriptionStatusPastDue || subscription.Status == stripe.SubscriptionStatusUnpaid
 }
 

@@ -77,6 +77,33 @@ func TestBill(t *testing.T) {
 			})
 		}
 	})
+	// Stripe shows a subscription as active before its period is paid, and when that is given up.
+	t.Run("NotPaid", func(t *testing.T) {
+		for _, status := range []string{"draft", "open", "uncollectible"} {
+			t.Run(status, func(t *testing.T) {
+				each(t, func(s *server) {
+					s.lose(true)
+					g, instance := s.overdue("Olive")
+					s.exec(`UPDATE sandbox_objects SET body = replace(replace(body, '"status":"open"', '"status":"` + status + `"'),
+						'"status":"past_due"', '"status":"active"') WHERE kind IN ('invoice', 'subscription')`)
+					if err := g.bill(instance, items(999, 0)); err != nil {
+						t.Fatal(err)
+					}
+					equal(s, "credit", g.account().Credit, 0)
+					g.setCard("pm_card_visa")
+					if err := g.bill(instance, items(5999, 0)); err != nil { // which is billed
+						t.Fatal(err)
+					}
+					equal(s, "charges", len(g.charged()), 2)
+					if err := g.bill(instance, nil); err != nil {
+						t.Fatal(err)
+					}
+					equal(s, "live", len(g.live()), 0)
+					equal(s, "credit", g.account().Credit, 0)
+				})
+			})
+		}
+	})
 	// The payment has failed, and no webhook told.
 	t.Run("OverdueUnseen", func(t *testing.T) {
 		each(t, func(s *server) {
