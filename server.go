@@ -349,7 +349,7 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	if s.SMTPURL != "" {
 		mails = studiomail.NewSMTP(s.smtpServer, s.mailFrom)
 	}
-	studio.bills = billing.New(database, studio.jobs, mails, s.PublicURL, stripe)
+	studio.bills = billing.New(database, studio.jobs, mails, s.PublicURL, stripe, instance.Items)
 	studio.organizations = organization.New(database, studio.jobs, mails, s.PublicURL, studio.bills.Close)
 	studio.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
 	studio.accounts = account.New(database, studio.jobs, mails, studio.organizations, s.PublicURL)

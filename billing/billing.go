@@ -51,6 +51,7 @@ type Billing struct {
 	mails     mail.Sender
 	publicURL string
 	settings  Settings
+	items     func(instance *db.Instance) []Item
 	stripe    *stripe.Client
 	products  sync.Map // the IDs of those that Stripe is known to have
 
@@ -58,10 +59,13 @@ type Billing struct {
 	drift    prometheus.Counter
 }
 
-// New makes the rules work on a database. Links in mails start with publicURL.
-func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, settings Settings) *Billing {
+// New makes the rules work on a database. Links in mails start with publicURL, and items are what is to be
+// billed for an instance.
+func New(
+	database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, settings Settings, items func(instance *db.Instance) []Item,
+) *Billing {
 	b := &Billing{
-		db: database, jobs: jobs, mails: mails, publicURL: publicURL, settings: settings, stripe: client(settings),
+		db: database, jobs: jobs, mails: mails, publicURL: publicURL, settings: settings, items: items, stripe: client(settings),
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "studio_stripe_webhooks_total", Help: "Webhooks of Stripe's, by what came of them."}, []string{"outcome"}),
 		drift: prometheus.NewCounter(prometheus.CounterOpts{

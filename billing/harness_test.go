@@ -94,6 +94,8 @@ func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 	s.bills = billing.New(s.db, s.queue, s, publicURL, billing.Settings{
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
 		APIURL: wire.URL,
+	}, func(instance *db.Instance) []billing.Item {
+		return items(instance.ComputeAmount, instance.StorageAmount)
 	})
 	s.organizations = organization.New(s.db, s.queue, s, publicURL, s.bills.Close)
 	job.Handle(s.queue, "bill", job.Handler[billOrder]{Do: s.doBill})

@@ -292,7 +292,7 @@ func cardName(account *db.BillingAccount) string {
 }
 
 // refreshNow is the job that webhooks, the sweep and interrupted jobs leave.
-func (b *Billing) refreshNow(ctx context.Context, _ string, t task) error {
+func (b *Billing) refreshNow(ctx context.Context, jobID string, t task) error {
 	_, err := b.db.OrganizationByID(ctx, t.OrganizationID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // a deleted organization stays as it was
@@ -304,7 +304,7 @@ func (b *Billing) refreshNow(ctx context.Context, _ string, t task) error {
 	case t.EventID != "":
 		err = b.hear(ctx, t)
 	case t.Sweep:
-		err = b.repair(ctx, t)
+		err = b.repair(ctx, jobID, t)
 	default:
 		_, err = b.refresh(ctx, t.OrganizationID, cause{}, nil)
 		return err

@@ -63,7 +63,7 @@ func (b *Billing) sweep(ctx context.Context, organizationID string) error {
 }
 
 // repair is the sweep's job.
-func (b *Billing) repair(ctx context.Context, t task) error {
+func (b *Billing) repair(ctx context.Context, jobID string, t task) error {
 	account, err := b.db.BillingAccountOf(ctx, t.OrganizationID)
 	if err != nil {
 		return err
@@ -84,19 +84,37 @@ func (b *Billing) repair(ctx context.Context, t task) error {
 		}
 		b.drift.Inc()
 	}
-	differences, err := b.refresh(ctx, t.OrganizationID, cause{}, nil)
-	if err != nil {
-		return err
-	}
-	b.drift.Add(float64(differences))
 	for _, instance := range instances {
-		// Nothing is charged without being asked for, so this is for people to settle.
-		if instance.Status == db.InstanceActive && instance.Amount() > 0 && len(s.subscriptions(instance.ID)) == 0 {
-			log.Error().Str("instance", instance.ID).Msg("a paid instance has no subscription")
-			b.drift.Inc()
+		if err := b.lower(ctx, jobID, s, instance); err != nil {
+			return err
 		}
 	}
-	return nil
+	differences, err := b.refresh(ctx, t.OrganizationID, cause{}, nil)
+	b.drift.Add(float64(differences))
+	return err
+}
+
+// lower makes Stripe bill no more for an instance than it costs, as is left when Stripe did what it did
+// not answer until that was given up.
+func (b *Billing) lower(ctx context.Context, jobID string, s *seen, instance *db.Instance) error {
+	var present int64
+	if own := s.subscriptions(instance.ID); len(own) > 0 {
+		present = billed(own[0])
+	}
+	if instance.JobID != nil || present == instance.Amount() { // what is under way is for its job to settle
+		return nil
+	}
+	b.drift.Inc()
+	log := zerolog.Ctx(ctx).With().Str("organization", instance.OrganizationID).Str("instance", instance.ID).
+		Int64("billed", present).Int64("price", instance.Amount()).Logger()
+	order := Order{Instance: instance, Interval: instance.Interval, Items: b.items(instance)}
+	if present < instance.Amount() || order.amount() != instance.Amount() {
+		// Nothing is charged without being asked for, so this is for people to settle.
+		log.Error().Msg("an instance is not billed at its price")
+		return nil
+	}
+	log.Error().Msg("an instance is billed at more than its price; that is lowered")
+	return b.arrange(ctx, jobID, s.account, order)
 }
 
 // orphans are the live subscriptions of ours that no instance is behind, or that another bills for

@@ -68,6 +68,41 @@ func TestSweep(t *testing.T) {
 			g.agree()
 		})
 	})
+	t.Run("OtherPrice", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			row    string
+			billed int64 // afterwards
+			drift  float64
+			again  float64 // after another sweep
+		}{
+			"Free":     {"compute_amount = 0", 0, 4, 4}, // the amount, and a subscription, an invoice and credit
+			"Cheaper":  {"compute_amount = 999", 999, 3, 3},
+			"Dearer":   {"compute_amount = 2999", 1999, 1, 2},
+			"UnderWay": {"compute_amount = 999, job_id = 'job_1'", 1999, 0, 0},
+		} {
+			t.Run(name, func(t *testing.T) {
+				each(t, func(s *server) {
+					g := s.carded("Olive")
+					g.paid("one", db.Month, 1999, 0)
+					s.lose(true)
+					s.exec("UPDATE instances SET " + c.row)
+					s.work()
+					sweep(s)
+					equal(s, "drift", s.metrics()["studio_billing_drift_total"], c.drift)
+					var billed int64
+					for _, subscription := range g.live() {
+						billed += subscription.Items.Data[0].Price.UnitAmount
+					}
+					equal(s, "billed", billed, c.billed)
+					equal(s, "credit", g.account().Credit, 1999-c.billed)
+					equal(s, "charged", g.charged(), []int64{1999})
+					g.agree()
+					sweep(s)
+					equal(s, "drift", s.metrics()["studio_billing_drift_total"], c.again)
+				})
+			})
+		}
+	})
 	t.Run("StripeDown", func(t *testing.T) {
 		each(t, func(s *server) {
 			s.carded("Olive")

@@ -197,7 +197,7 @@ func FuzzWebhook(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = database.Close() })
 	settings := billing.Settings{WebhookSecret: stripesandbox.WebhookSecret}
-	handler := billing.New(database, job.NewQueue(database, mail.ErrPermanent), nil, "", settings).Webhook()
+	handler := billing.New(database, job.NewQueue(database, mail.ErrPermanent), nil, "", settings, nil).Webhook()
 	f.Fuzz(func(t *testing.T, body string) {
 		answer := func(signature string) int {
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/stripe", strings.NewReader(body))

@@ -62,6 +62,16 @@ func (t terms) items(plan *ComputePlan, storage *StoragePlan) []billing.Item {
 	return items
 }
 
+// Items are what is billed for an instance. They come to another amount than it costs when the price of
+// storage is another than when that was agreed.
+func Items(instance *db.Instance) []billing.Item {
+	var storage *StoragePlan
+	if instance.StorageGB != nil {
+		storage = graduated(*instance.StorageGB, catalog.StorageTiers)
+	}
+	return terms{ComputeAmount: instance.ComputeAmount}.items(ComputePlanByID(instance.ComputePlanID), storage)
+}
+
 func (t terms) amount() int64 { return t.ComputeAmount + t.StorageAmount }
 
 // agree puts the terms into an instance's row. What costs something is nobody's free instance.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"studio/db"
 	"studio/fault"
 	"studio/instance"
@@ -201,6 +203,42 @@ func TestResize(t *testing.T) {
 			s.stripe.works()
 			s.running(owner, home, instance.Cloud{Name: "other", Region: "eu-west-1", ComputePlanID: "cloud-1gb", StorageGB: 10})
 		})
+	})
+	// Stripe did it and did not answer, not even until that was given up.
+	t.Run("GivenUpThoughBilled", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			instance    instance.Cloud
+			row, billed string
+		}{
+			"Free":   {free, "demo ACTIVE cloud-1gb 10 GB 0+0 MONTH free", ""},
+			"Costly": {costly, "demo ACTIVE cloud-2gb 100 GB 1999+2250 MONTH billed", "studio-storage 25, studio-cloud-2gb 1999, "},
+		} {
+			t.Run(name, func(t *testing.T) {
+				on(t, func(s *studio) {
+					owner, home := s.paying()
+					demo := s.running(owner, home, c.instance)
+					s.stripe.answers(3) // the customer, the subscriptions, and a new product
+					s.ok(s.resize(owner, demo.ID, "cloud-8gb", 0))
+					s.lastAttempt(demo.ID)
+					s.stripe.works()
+					s.ok(s.bills.Sweep(s.Context()))
+					s.wantInstance(demo.ID, c.row)
+					account, err := s.db.BillingAccountOf(s.Context(), home.ID)
+					s.ok(err)
+					objects, err := s.db.SandboxObjects(s.Context(), "subscription", account.CustomerID)
+					s.ok(err)
+					billed := ""
+					for _, item := range gjson.Get(objects[0].Body, `items.data`).Array() {
+						if gjson.Get(objects[0].Body, "status").String() == "active" {
+							billed += fmt.Sprintf("%s %d, ", item.Get("price.product"), item.Get("price.unit_amount").Int())
+						}
+					}
+					if len(objects) != 1 || billed != c.billed {
+						s.Errorf("Stripe has %d subscriptions and bills %s", len(objects), billed)
+					}
+				})
+			})
+		}
 	})
 	t.Run("AgainstDelete", func(t *testing.T) {
 		on(t, func(s *studio) {

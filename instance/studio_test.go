@@ -70,7 +70,7 @@ func (w *world) process(t *testing.T) *studio {
 	s.bills = billing.New(s.db, s.jobs, mail.NewMailbox(w.clock.Now), "http://studio.example.com", billing.Settings{
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey,
 		WebhookSecret: stripesandbox.WebhookSecret, APIURL: w.stripe.url,
-	})
+	}, instance.Items)
 	s.organizations = organization.New(s.db, s.jobs, mail.NewMailbox(w.clock.Now), "http://studio.example.com", s.bills.Close)
 	s.instances = instance.New(s.db, s.jobs, s.bills, w.provisioner)
 	return s

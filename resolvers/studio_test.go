@@ -154,7 +154,7 @@ func (s *studio) edge(jobs *job.Queue, events *event.Hub, wait time.Duration) *r
 	s.bills = billing.New(s.db, jobs, s.mailbox, s.url, billing.Settings{
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
 		APIURL: s.stripe,
-	})
+	}, instance.Items)
 	organizations := organization.New(s.db, jobs, s.mailbox, s.url, s.bills.Close)
 	return &resolvers.Resolvers{
 		DB:            s.db,
