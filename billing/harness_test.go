@@ -535,7 +535,7 @@ func (g *group) agree() {
 		}
 	}
 	customer := must(g.stripe.V1Customers.Retrieve(g.ctx, account.CustomerID, nil))(g.server)
-	equal(g.server, "credit", account.Credit, -customer.Balance)
+	equal(g.server, "credit", account.Credit, max(0, -customer.Balance))
 	var chosen *string
 	if customer.InvoiceSettings.DefaultPaymentMethod != nil {
 		chosen = &customer.InvoiceSettings.DefaultPaymentMethod.ID

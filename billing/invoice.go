@@ -77,9 +77,9 @@ func mirrored(of *stripe.Invoice, organizationID string, before *db.Invoice) *db
 		return &voided
 	}
 	created := time.Unix(of.Created, 0).UTC()
-	credit := of.EndingBalance - of.StartingBalance // a balance is below zero while there is credit
-	if of.Status == stripe.InvoiceStatusDraft {     // and is taken when the invoice is made final
-		credit = of.Total - of.AmountDue
+	starting, ending := of.StartingBalance, of.EndingBalance
+	if of.Status == stripe.InvoiceStatusDraft { // the balance changes when the invoice is made final
+		ending = starting + of.Total - of.AmountDue
 	}
 	invoice := &db.Invoice{
 		OrganizationID: organizationID,
@@ -88,7 +88,7 @@ func mirrored(of *stripe.Invoice, organizationID string, before *db.Invoice) *db
 		Status:         db.InvoiceStatus(strings.ToUpper(string(of.Status))),
 		Currency:       strings.ToUpper(string(of.Currency)),
 		Subtotal:       of.Subtotal,
-		Discount:       max(0, credit),
+		Discount:       max(0, max(0, -starting)-max(0, -ending)), // a balance is below zero while there is credit
 		AmountPaid:     of.AmountPaid,
 		AmountDue:      of.AmountRemaining,
 		Attempts:       int(of.AttemptCount),
@@ -96,6 +96,16 @@ func mirrored(of *stripe.Invoice, organizationID string, before *db.Invoice) *db
 		HostedURL:      orNil(of.HostedInvoiceURL),
 		PDFURL:         orNil(of.InvoicePDF),
 		CreatedAt:      created,
+	}
+	// Above zero is what Stripe could not charge, as it was too little, and adds to the next invoice. It is a
+	// line of its own here, so that the amounts add up.
+	if carried := max(0, starting) - max(0, ending); carried != 0 {
+		description := "Carried over from an earlier invoice"
+		if carried < 0 {
+			description = "Carried over to the next invoice"
+		}
+		invoice.Subtotal += carried
+		invoice.Lines = append(invoice.Lines, &db.InvoiceLine{Description: description, Quantity: 1, Amount: carried, Currency: invoice.Currency})
 	}
 	invoice.PeriodStart, invoice.PeriodEnd = period(of)
 	if before != nil {

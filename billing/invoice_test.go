@@ -165,6 +165,31 @@ func testOverdue(s *server) {
 	equal(s, "instance", g.again(instance).Status, db.InstanceActive)
 }
 
+// TestLittle has amounts that are too little to be charged.
+func TestLittle(t *testing.T) {
+	each(t, func(s *server) {
+		g := s.carded("Olive")
+		for n, c := range []struct{ price, total, discount, carried int64 }{
+			{20, 0, 0, -20},
+			{5999, 6019, 0, 20},
+			{5020, 0, 5000, -20}, // with a coupon
+			{10, 0, 0, -10},
+			{20, 50, 0, 30},
+		} {
+			if n == 2 {
+				g.add("WELCOME50")
+			}
+			g.paid(fmt.Sprint("n", n), db.Month, c.price, 0)
+			invoice := g.invoices()[n]
+			equal(s, "amounts", []int64{invoice.Total, invoice.AmountPaid, invoice.AmountDue, invoice.Discount}, []int64{c.total, c.total, 0, c.discount})
+			equal(s, "carried over", invoice.Lines[1].Amount, c.carried)
+			equal(s, "subtotal", invoice.Subtotal, c.price+c.carried)
+			g.agree()
+		}
+		equal(s, "charged", g.charged(), []int64{6019, 50})
+	})
+}
+
 // TestMirrorInvoice shows what the sandbox never does: drafts, tax, many lines.
 func TestMirrorInvoice(t *testing.T) {
 	t.Parallel()

@@ -160,8 +160,12 @@ func (t *turn) bill(s *subscription, reason string, lines []*line, mustPay bool)
 	}
 	in.Lines = listOf[*line]{Object: "list", Data: lines, URL: "/v1/invoices/" + in.ID + "/lines"}
 	in.add()
-	// The balance adds to the total; what is below zero afterwards is credit.
-	in.AmountDue, in.EndingBalance = max(in.Total+c.Balance, 0), min(in.Total+c.Balance, 0)
+	// The balance adds to the total; what is below zero afterwards is credit, and too little is left for later.
+	if due := in.Total + c.Balance; due < minCharge {
+		in.EndingBalance = due
+	} else {
+		in.AmountDue = due
+	}
 	in.AmountRemaining = in.AmountDue
 	var changed []string
 	if in.EndingBalance != c.Balance {
@@ -190,6 +194,9 @@ func (t *turn) bill(s *subscription, reason string, lines []*line, mustPay bool)
 	}
 	return err
 }
+
+// minCharge is the least that Stripe charges, in cents.
+const minCharge = 50
 
 // add sums the lines up.
 func (i *invoice) add() {

@@ -505,6 +505,18 @@ func TestCredit(t *testing.T) {
 			equal(f, "on top", summarize(f.latest(c.ID)), summary{"paid", "subscription_update", -1000, -1000, 0, 0, 0, -1299, -2299})
 		})
 	})
+	t.Run("TooLittle", func(t *testing.T) {
+		each(t, func(f *fixture) {
+			c := f.customer("pm_card_visa")
+			for _, test := range []struct{ amount, due, starting, ending int64 }{{49, 0, 0, 49}, {1, 50, 49, 0}, {49, 0, 0, 49}, {51, 100, 49, 0}} {
+				f.subscribe(c.ID, order{"studio-2gb", "month", test.amount, 1})
+				equal(f, "invoice", summarize(f.latest(c.ID)),
+					summary{"paid", "subscription_create", test.amount, test.amount, test.due, test.due, 0, test.starting, test.ending})
+				equal(f, "balance", f.balance(c.ID), test.ending)
+			}
+			equal(f, "charges", f.charges(), []int64{50, 100})
+		})
+	})
 	t.Run("Debt", func(t *testing.T) {
 		each(t, func(f *fixture) {
 			c := f.customer("pm_card_visa")
