@@ -325,7 +325,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 // studio is the server but for HTTP: its parts, connected.
 type studio struct {
 	database      *db.DB
-	mailbox       *studiomail.Mailbox // holds nothing with an SMTP server
+	mailbox       *studiomail.Mailbox // nil with an SMTP server
 	accounts      *account.Accounts
 	organizations *organization.Organizations
 	bills         *billing.Billing
@@ -341,13 +341,15 @@ type studio struct {
 func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	studio := &studio{
 		database: database,
-		mailbox:  studiomail.NewMailbox(database.Now),
 		jobs:     job.NewQueue(database, studiomail.ErrPermanent),
 		events:   event.NewHub(database),
 	}
-	var mails studiomail.Sender = studio.mailbox
+	var mails studiomail.Sender
 	if s.SMTPURL != "" {
 		mails = studiomail.NewSMTP(s.smtpServer, s.mailFrom)
+	} else {
+		studio.mailbox = studiomail.NewMailbox(database.Now)
+		mails = studio.mailbox
 	}
 	studio.bills = billing.New(database, studio.jobs, mails, s.PublicURL, stripe, instance.Items)
 	studio.organizations = organization.New(database, studio.jobs, mails, s.PublicURL, studio.bills.Close)
@@ -377,19 +379,13 @@ func (s *serveCommand) handler(leaving, draining context.Context, studio *studio
 	})
 	mux.Handle("/webhooks/stripe", studio.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
-	for _, closed := range []string{"/dev/", "/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
+	mux.Handle("/dev/", studio.dev())
+	for _, closed := range []string{"/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", readiness(leaving, studio.database))
 	mux.Handle("GET /metrics", studio.metrics())
-	if s.SMTPURL == "" {
-		mux.Handle("/dev/mailbox", studio.mailbox.Page())
-		mux.Handle("/dev/mailbox.json", studio.mailbox.JSON())
-	}
-	if studio.sandbox != nil {
-		mux.Handle("/dev/stripe/advance", studio.sandbox.Advance())
-	}
 	handler := unkept(leaving, s.secured(mux))
 	if s.traced {
 		handler = traced(handler)

@@ -13,36 +13,15 @@ import (
 
 func clock() time.Time { return time.Date(2026, 3, 1, 9, 30, 0, 0, time.FixedZone("", 3600)) }
 
-func get(handler http.Handler, method, client, host string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "/", nil)
-	r.RemoteAddr, r.Host = client, host
+func get(handler http.Handler) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	return w
-}
-
-func TestMailboxBehindProxy(t *testing.T) {
-	t.Parallel()
-	for _, header := range []string{"Forwarded", "X-Forwarded-For", "Via"} {
-		t.Run(header, func(t *testing.T) {
-			t.Parallel()
-			for _, handler := range []http.Handler{NewMailbox(clock).Page(), NewMailbox(clock).JSON()} {
-				r := httptest.NewRequest(http.MethodGet, "/", nil)
-				r.RemoteAddr, r.Host = "127.0.0.1:50000", "127.0.0.1:8080"
-				r.Header.Set(header, "for=192.0.2.7")
-				w := httptest.NewRecorder()
-				handler.ServeHTTP(w, r)
-				if w.Code != http.StatusNotFound {
-					t.Errorf("got %d", w.Code)
-				}
-			}
-		})
-	}
 }
 
 func read(t *testing.T, b *Mailbox) []delivered {
 	t.Helper()
-	w := get(b.JSON(), "GET", "127.0.0.1:50000", "localhost:8080")
+	w := get(b.JSON())
 	var mails []delivered
 	if err := json.Unmarshal(w.Body.Bytes(), &mails); err != nil {
 		t.Fatalf("%v in %s", err, w.Body)
@@ -50,52 +29,10 @@ func read(t *testing.T, b *Mailbox) []delivered {
 	return mails
 }
 
-func TestMailbox(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		method, client, host string
-		want                 int
-	}{
-		"Localhost":       {"GET", "127.0.0.1:50000", "localhost:8080", 200},
-		"Head":            {"HEAD", "127.0.0.1:50000", "localhost:8080", 200},
-		"WithoutPort":     {"GET", "127.0.0.1:50000", "localhost", 200},
-		"IPv4":            {"GET", "127.1.2.3:50000", "127.0.0.1:8080", 200},
-		"IPv6":            {"GET", "[::1]:50000", "[::1]:8080", 200},
-		"IPv6WithoutPort": {"GET", "[::1]:50000", "[::1]", 200},
-		"MappedIPv4":      {"GET", "[::ffff:127.0.0.1]:50000", "127.0.0.1:8080", 200},
-		"ForeignClient":   {"GET", "192.0.2.7:50000", "localhost:8080", 404},
-		"ForeignIPv6":     {"GET", "[2001:db8::1]:50000", "localhost:8080", 404},
-		"UnknownClient":   {"GET", "", "localhost:8080", 404},
-		"ForeignHost":     {"GET", "127.0.0.1:50000", "evil.example:8080", 404},
-		"LookalikeHost":   {"GET", "127.0.0.1:50000", "localhost.evil.example", 404},
-		"NumericHost":     {"GET", "127.0.0.1:50000", "127.0.0.1.evil.example", 404},
-		"NoHost":          {"GET", "127.0.0.1:50000", "", 404},
-		"Post":            {"POST", "127.0.0.1:50000", "localhost:8080", 405},
-		"ForeignPost":     {"POST", "192.0.2.7:50000", "localhost:8080", 404},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := NewMailbox(clock)
-			if err := b.Send(t.Context(), Message{Subject: "for your eyes only"}); err != nil {
-				t.Fatal(err)
-			}
-			for _, handler := range []http.Handler{b.Page(), b.JSON()} {
-				w := get(handler, test.method, test.client, test.host)
-				if w.Code != test.want || w.Header().Get("Cache-Control") != "no-store" {
-					t.Errorf("got %d with %v, want %d", w.Code, w.Header(), test.want)
-				}
-				if test.want != 200 && strings.Contains(w.Body.String(), "eyes") {
-					t.Errorf("the mail was shown: %s", w.Body)
-				}
-			}
-		})
-	}
-}
-
 func TestMailboxJSON(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
-	if w := get(b.JSON(), "GET", "127.0.0.1:50000", "localhost"); w.Body.String() != "[]\n" {
+	if w := get(b.JSON()); w.Body.String() != "[]\n" {
 		t.Errorf("empty, it is %s", w.Body)
 	}
 	for _, id := range []string{"job_1", "job_2"} {
@@ -104,7 +41,7 @@ func TestMailboxJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := get(b.JSON(), "GET", "127.0.0.1:50000", "localhost")
+	w := get(b.JSON())
 	want := `{"id":"job_2","to":"jo@example.com","subject":"Grüße","text":"text",` +
 		`"html":"\u003cp\u003ehtml\u003c/p\u003e","sentAt":"2026-03-01T08:30:00Z"}`
 	if got := w.Body.String(); !strings.HasPrefix(got, "["+want+`,{"id":"job_1",`) {
@@ -136,7 +73,7 @@ func TestMailboxConcurrent(t *testing.T) {
 	for range 8 {
 		senders.Go(func() {
 			_ = b.Send(t.Context(), Message{})
-			get(b.Page(), "GET", "127.0.0.1:50000", "localhost")
+			get(b.Page())
 		})
 	}
 	senders.Wait()
@@ -148,7 +85,7 @@ func TestMailboxConcurrent(t *testing.T) {
 func TestMailboxPage(t *testing.T) {
 	t.Parallel()
 	b := NewMailbox(clock)
-	contains(t, get(b.Page(), "GET", "127.0.0.1:50000", "localhost").Body.String(), "No mails yet.")
+	contains(t, get(b.Page()).Body.String(), "No mails yet.")
 
 	for _, m := range []Message{
 		{To: "first@example.com", Subject: "First", Text: "Open\nhttps://studio.example.com/a?b=c&d=e\nor http://localhost/f"},
@@ -159,7 +96,7 @@ func TestMailboxPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := get(b.Page(), "GET", "127.0.0.1:50000", "localhost")
+	w := get(b.Page())
 	page := w.Body.String()
 	contains(t, page,
 		"<pre>Open\n"+`<a href="https://studio.example.com/a?b=c&amp;d=e">https://studio.example.com/a?b=c&amp;d=e</a>`,

@@ -231,38 +231,15 @@ func TestAdvance(t *testing.T) {
 			}
 		})
 	})
-	t.Run("Clients", func(t *testing.T) {
+	t.Run("OtherPage", func(t *testing.T) {
 		each(t, func(f *fixture) {
-			for name, test := range map[string]struct {
-				method, client, host string
-				header               []string
-				want                 int
-			}{
-				"Local":       {"POST", "127.0.0.1:50000", "localhost:8080", nil, 200},
-				"IPv6":        {"POST", "[::1]:50000", "[::1]:8080", nil, 200},
-				"Get":         {"GET", "127.0.0.1:50000", "localhost:8080", nil, 405},
-				"Foreign":     {"POST", "192.0.2.7:50000", "localhost:8080", nil, 404},
-				"ForeignHost": {"POST", "127.0.0.1:50000", "evil.example", nil, 404},
-				"NoClient":    {"POST", "", "localhost:8080", nil, 404},
-				"Forwarded":   {"POST", "127.0.0.1:50000", "localhost:8080", []string{"Forwarded", "for=192.0.2.7"}, 404},
-				"XForwarded":  {"POST", "127.0.0.1:50000", "localhost:8080", []string{"X-Forwarded-For", "192.0.2.7"}, 404},
-				"Via":         {"POST", "127.0.0.1:50000", "localhost:8080", []string{"Via", "1.1 proxy"}, 404},
-				"OtherPage":   {"POST", "127.0.0.1:50000", "localhost:8080", []string{"Origin", "https://evil.example"}, 403},
-			} {
-				f.run(name, func() {
-					to := f.clock.Now().Add(f.ahead() + time.Hour).Format(time.RFC3339)
-					r := httptest.NewRequest(test.method, "/dev/stripe/advance", strings.NewReader(`{"to": "`+to+`"}`))
-					r.RemoteAddr, r.Host = test.client, test.host
-					if test.header != nil {
-						r.Header.Set(test.header[0], test.header[1])
-					}
-					before := f.ahead()
-					w := httptest.NewRecorder()
-					f.advance.ServeHTTP(w, r)
-					if w.Code != test.want || (f.ahead() > before) != (test.want == 200) {
-						f.Errorf("got %d %s, want %d; the clock is %s ahead", w.Code, w.Body, test.want, f.ahead())
-					}
-				})
+			to := f.clock.Now().Add(time.Hour).Format(time.RFC3339)
+			r := httptest.NewRequest(http.MethodPost, "/dev/stripe/advance", strings.NewReader(`{"to": "`+to+`"}`))
+			r.Header.Set("Origin", "https://evil.example")
+			w := httptest.NewRecorder()
+			f.advance.ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || f.ahead() != 0 {
+				f.Errorf("got %d %s; the clock is %s ahead", w.Code, w.Body, f.ahead())
 			}
 		})
 	})
