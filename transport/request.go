@@ -205,8 +205,30 @@ func decode(data []byte) (any, error) {
 	decoder.UseNumber()
 	if err := decoder.Decode(&value); err == nil {
 		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
-			return value, nil
+			return numbered(value), nil
 		}
 	}
 	return nil, fault.New(fault.BadRequest, "The JSON is malformed. Send one JSON value and nothing after it.")
+}
+
+// numbered makes numbers of a JSON value's numbers, which gqlparser would take for strings otherwise; whole
+// ones stay exact.
+func numbered(value any) any {
+	switch value := value.(type) {
+	case json.Number:
+		if whole, err := value.Int64(); err == nil {
+			return whole
+		}
+		number, _ := value.Float64() // infinite when it is too large, which fits no type
+		return number
+	case []any:
+		for i := range value {
+			value[i] = numbered(value[i])
+		}
+	case map[string]any:
+		for name := range value {
+			value[name] = numbered(value[name])
+		}
+	}
+	return value
 }
