@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stripe/stripe-go/v85"
+
 	"studio/db"
 	"studio/fault"
 )
@@ -276,9 +278,13 @@ func TestUpcoming(t *testing.T) {
 		equal(s, "lines", month.Lines, []*db.InvoiceLine{
 			line("first: compute (cloud-2gb)", 17520, first.ID), line("first: storage (500 GB)", 12250, first.ID), line("second: compute (cloud-2gb)", 1999, second.ID)})
 
-		// Ten percent of each invoice: 2977 and 200 (of 199.9). It does not last until next year's.
+		// Ten percent of each invoice: 2977 and 200 (of 199.9). Then a quarter of what is left of the first: 6698 (of
+		// 6698.25); the quarter before would take a cent more. It is over when the second is due, and neither lasts
+		// until next year's.
 		g.add("TENPERCENT")
 		s.exec("UPDATE coupons SET expires_at = '2026-12-31 12:00:00+00:00'")
+		s.promote("QUARTER", stripe.CouponCreateParams{PercentOff: stripe.Float64(25), Duration: stripe.String("once")}, 0)
+		g.add("QUARTER")
 		g.add("WELCOME50")
 		amounts := func() []int64 {
 			t.Helper()
@@ -288,10 +294,10 @@ func TestUpcoming(t *testing.T) {
 			}
 			return amounts
 		}
-		equal(s, "amounts", amounts(), []int64{31769 - 2977 - 200 - 5000, 57590})
+		equal(s, "amounts", amounts(), []int64{31769 - 2977 - 200 - 6698 - 5000, 57590})
 		// Credit that is left goes to the next.
 		s.exec("UPDATE billing_accounts SET credit = 30000")
-		equal(s, "amounts", amounts(), []int64{0, 57590 - (30000 - 28592)})
+		equal(s, "amounts", amounts(), []int64{0, 57590 - (30000 - 21894)})
 
 		s.called()
 		s.mu.Lock()
