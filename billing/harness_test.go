@@ -448,7 +448,7 @@ func (s *server) doBill(ctx context.Context, jobID string, o billOrder) error {
 	if err != nil {
 		return err
 	}
-	order := billing.Order{Instance: instance, Interval: instance.Interval, Items: o.Items}
+	order := billing.Order{Instance: instance, Items: o.Items}
 	return s.bills.Bill(ctx, jobID, actor, order, func(tx *db.DB) error {
 		if o.Gone {
 			return tx.DeleteInstance(ctx, instance.ID)

@@ -16,7 +16,6 @@ import (
 // Order is what Stripe is to bill for an instance.
 type Order struct {
 	Instance *db.Instance
-	Interval db.Interval
 	// Items are empty when the instance is to cost nothing, or is to be deleted.
 	Items []Item
 }
@@ -151,7 +150,7 @@ func (b *Billing) subscribe(ctx context.Context, jobID string, s *seen, order Or
 		params.Items = append(params.Items, &stripe.SubscriptionCreateItemParams{
 			PriceData: &stripe.SubscriptionCreateItemPriceDataParams{
 				Currency: currency(), Product: &item.ProductID, UnitAmount: &item.UnitAmount,
-				Recurring: &stripe.SubscriptionCreateItemPriceDataRecurringParams{Interval: interval(order.Interval)},
+				Recurring: &stripe.SubscriptionCreateItemPriceDataRecurringParams{Interval: interval(order.Instance.Interval)},
 			},
 			Quantity: &item.Quantity,
 		})
@@ -176,7 +175,7 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 		old := present[item.ProductID]
 		delete(present, item.ProductID)
 		samePrice := old != nil && old.Price.UnitAmount == item.UnitAmount &&
-			old.Price.Recurring != nil && string(old.Price.Recurring.Interval) == *interval(order.Interval)
+			old.Price.Recurring != nil && string(old.Price.Recurring.Interval) == *interval(order.Instance.Interval)
 		if samePrice && old.Quantity == item.Quantity {
 			continue
 		}
@@ -186,7 +185,7 @@ func (b *Billing) update(ctx context.Context, jobID string, subscription *stripe
 		if !samePrice {
 			change.PriceData = &stripe.SubscriptionUpdateItemPriceDataParams{
 				Currency: currency(), Product: &item.ProductID, UnitAmount: &item.UnitAmount,
-				Recurring: &stripe.SubscriptionUpdateItemPriceDataRecurringParams{Interval: interval(order.Interval)},
+				Recurring: &stripe.SubscriptionUpdateItemPriceDataRecurringParams{Interval: interval(order.Instance.Interval)},
 			}
 		}
 		params.Items = append(params.Items, change)

@@ -107,7 +107,7 @@ func (b *Billing) lower(ctx context.Context, jobID string, s *seen, instance *db
 	b.drift.Inc()
 	log := zerolog.Ctx(ctx).With().Str("organization", instance.OrganizationID).Str("instance", instance.ID).
 		Int64("billed", present).Int64("price", instance.Amount()).Logger()
-	order := Order{Instance: instance, Interval: instance.Interval, Items: b.items(instance)}
+	order := Order{Instance: instance, Items: b.items(instance)}
 	if present < instance.Amount() || order.amount() != instance.Amount() {
 		// Nothing is charged without being asked for, so this is for people to settle.
 		log.Error().Msg("an instance is not billed at its price")

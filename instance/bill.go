@@ -63,7 +63,7 @@ func (i *Instances) bill(ctx context.Context, jobID string, change paid) error {
 	if instance == nil {
 		return err
 	}
-	order := billing.Order{Instance: instance, Interval: instance.Interval, Items: change.Items}
+	order := billing.Order{Instance: instance, Items: change.Items}
 	err = i.bills.Bill(ctx, jobID, actor, order, func(tx *db.DB) error { return i.billed(ctx, tx, jobID, actor, change) })
 	if refused, is := errors.AsType[*fault.Error](err); is {
 		if err := i.takeBack(ctx, jobID, change, refused.Message); err != nil {
