@@ -21,14 +21,13 @@ import (
 
 // mirrorInvoice stores an invoice that is new or has changed, and reports whether it did.
 func (b *Billing) mirrorInvoice(ctx context.Context, tx *db.DB, owning *db.Organization, of *stripe.Invoice, actor *db.User) (bool, error) {
-	rows, err := tx.InvoicesByStripeID(ctx, owning.ID, []string{of.ID})
-	if err != nil {
+	store := tx.UpdateInvoice
+	before, err := tx.InvoiceByStripeID(ctx, owning.ID, of.ID)
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		store = tx.InsertInvoice
+	case err != nil:
 		return false, err
-	}
-	var before *db.Invoice
-	store := tx.InsertInvoice
-	if len(rows) > 0 {
-		before, store = rows[0], tx.UpdateInvoice
 	}
 	invoice := mirrored(of, owning.ID, before)
 	if before != nil && same(before, invoice) {

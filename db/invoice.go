@@ -100,13 +100,10 @@ func (d *DB) InvoicesByID(ctx context.Context, ids []string) ([]*Invoice, error)
 	return byKey(ids, invoices, func(v *Invoice) string { return v.ID }), err
 }
 
-// InvoicesByStripeID finds an organization's invoices by Stripe's IDs, in any order.
-func (d *DB) InvoicesByStripeID(ctx context.Context, organizationID string, stripeIDs []string) ([]*Invoice, error) {
-	if len(stripeIDs) == 0 {
-		return nil, nil
-	}
-	return many[Invoice](ctx, d.bun.NewSelect().Model((*Invoice)(nil)).
-		Where("organization_id = ?", organizationID).Where("?", d.among("stripe_id", stripeIDs)))
+// InvoiceByStripeID finds an organization's invoice by Stripe's ID.
+func (d *DB) InvoiceByStripeID(ctx context.Context, organizationID, stripeID string) (*Invoice, error) {
+	return one[Invoice](ctx, d.bun.NewSelect().Model((*Invoice)(nil)).
+		Where("organization_id = ?", organizationID).Where("stripe_id = ?", stripeID))
 }
 
 // UnsettledInvoices lists an organization's invoices that can still change: drafts, open and
