@@ -111,12 +111,12 @@ func written(cents int64) string {
 // Affordable refuses what costs money when it could not be paid for: PAYMENT_METHOD_REQUIRED,
 // PAYMENT_OVERDUE. The organization must be locked.
 func Affordable(ctx context.Context, tx *db.DB, organizationID string) error {
-	account, err := tx.BillingAccountOf(ctx, organizationID)
+	account, err := accountOf(ctx, tx, organizationID)
 	switch {
-	case errors.Is(err, db.ErrNotFound), err == nil && account.PaymentMethodID == nil:
-		return errNoCard
 	case err != nil:
 		return err
+	case account.PaymentMethodID == nil:
+		return errNoCard
 	case account.Overdue:
 		return errOverdue
 	}
@@ -188,9 +188,9 @@ func (b *Billing) giveUp(ctx context.Context, organizationID string, err error) 
 	return errUnavailable
 }
 
-// accountOf is an organization's account; an empty one when there is none.
-func (b *Billing) accountOf(ctx context.Context, organizationID string) (*db.BillingAccount, error) {
-	account, err := b.db.BillingAccountOf(ctx, organizationID)
+// accountOf is an organization's account; an empty one, of no customer, when there is none.
+func accountOf(ctx context.Context, tx *db.DB, organizationID string) (*db.BillingAccount, error) {
+	account, err := tx.BillingAccountOf(ctx, organizationID)
 	if errors.Is(err, db.ErrNotFound) {
 		return &db.BillingAccount{OrganizationID: organizationID}, nil
 	}
@@ -213,8 +213,8 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 	if err != nil {
 		return nil, err
 	}
-	account, err := b.db.BillingAccountOf(ctx, organizationID)
-	if err == nil || !errors.Is(err, db.ErrNotFound) {
+	account, err := accountOf(ctx, b.db, organizationID)
+	if err != nil || account.CustomerID != "" {
 		return account, err
 	}
 	// Not the job's ID, and not the name, which may be another by then: what a job could not finish, the
@@ -231,7 +231,7 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 	if err != nil {
 		return nil, err
 	}
-	account = &db.BillingAccount{OrganizationID: organizationID, CustomerID: customer.ID, CreatedAt: b.db.Now()}
+	account.CustomerID, account.CreatedAt = customer.ID, b.db.Now()
 	_, err = b.db.InsertBillingAccount(ctx, account)
 	return account, err
 }

@@ -20,13 +20,10 @@ import (
 func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizationID string) (clientSecret, publishableKey string, err error) {
 	var account *db.BillingAccount
 	err = b.change(ctx, actor, openJob, task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
-		known, err := tx.BillingAccountsOf(ctx, []string{organizationID})
-		if err == nil {
-			account = known[0]
-		}
-		return account == nil, err
+		account, err = accountOf(ctx, tx, organizationID)
+		return err == nil && account.CustomerID == "", err
 	})
-	if err == nil && account == nil {
+	if err == nil && account.CustomerID == "" {
 		account, err = b.db.BillingAccountOf(ctx, organizationID)
 	}
 	if err != nil {
@@ -59,7 +56,7 @@ func (b *Billing) SetCard(ctx context.Context, actor *db.User, organizationID, m
 	if err != nil {
 		return nil, err
 	}
-	return b.accountOf(ctx, organizationID)
+	return accountOf(ctx, b.db, organizationID)
 }
 
 // setCard is the job of SetCard.
@@ -140,7 +137,7 @@ func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID
 	if err != nil {
 		return nil, err
 	}
-	return b.accountOf(ctx, organizationID)
+	return accountOf(ctx, b.db, organizationID)
 }
 
 // removeCard is the job of RemoveCard.
@@ -177,8 +174,8 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 
 // removable is the account of a locked organization that has a card to remove, nil when it has none.
 func removable(ctx context.Context, tx *db.DB, organizationID string) (*db.BillingAccount, error) {
-	accounts, err := tx.BillingAccountsOf(ctx, []string{organizationID})
-	if err != nil || accounts[0] == nil || accounts[0].CardLast4 == nil {
+	account, err := accountOf(ctx, tx, organizationID)
+	if err != nil || account.CardLast4 == nil {
 		return nil, err
 	}
 	instances, err := tx.InstancesOf(ctx, organizationID)
@@ -190,5 +187,5 @@ func removable(ctx context.Context, tx *db.DB, organizationID string) (*db.Billi
 				"The instance %s is paid with this card. Delete the paid instances first, or set another card.", instance.Name)
 		}
 	}
-	return accounts[0], err
+	return account, err
 }

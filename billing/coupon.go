@@ -53,7 +53,7 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 	if err != nil {
 		return nil, nil, err
 	}
-	account, err := b.accountOf(ctx, organizationID)
+	account, err := accountOf(ctx, b.db, organizationID)
 	return coupon, account, err
 }
 

@@ -152,13 +152,12 @@ type cause struct{ card, invoices *db.User }
 // comes first. The result is how many differences there were. An organization that is no customer has
 // nothing to refresh.
 func (b *Billing) refresh(ctx context.Context, organizationID string, by cause, first func(tx *db.DB) error) (differences int, err error) {
-	account, err := b.db.BillingAccountOf(ctx, organizationID)
-	none := errors.Is(err, db.ErrNotFound)
-	if err != nil && !none {
+	account, err := accountOf(ctx, b.db, organizationID)
+	if err != nil {
 		return 0, err
 	}
 	var s *seen
-	if !none {
+	if account.CustomerID != "" {
 		if s, err = b.fetch(ctx, account); err != nil {
 			return 0, err
 		}
@@ -173,7 +172,7 @@ func (b *Billing) refresh(ctx context.Context, organizationID string, by cause, 
 				return err
 			}
 		}
-		if !none {
+		if s != nil {
 			differences, err = b.mirror(ctx, tx, owning, s, by)
 		}
 		return err

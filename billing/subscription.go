@@ -45,16 +45,14 @@ type Item struct {
 // PAYMENT_METHOD_REQUIRED and PAYMENT_OVERDUE have changed nothing; after any other error it is not
 // known whether something was.
 func (b *Billing) Bill(ctx context.Context, jobID string, actor *db.User, order Order, then func(tx *db.DB) error) error {
-	account, err := b.db.BillingAccountOf(ctx, order.Instance.OrganizationID)
+	account, err := accountOf(ctx, b.db, order.Instance.OrganizationID)
 	switch {
-	case err == nil:
-		err = b.arrange(ctx, jobID, account, order)
-	case !errors.Is(err, db.ErrNotFound):
+	case err != nil:
 		return err
+	case account.CustomerID != "": // an organization that never paid has nothing at Stripe
+		err = b.arrange(ctx, jobID, account, order)
 	case len(order.Items) > 0:
 		return errNoCard
-	default:
-		err = nil // an organization that never paid has nothing at Stripe
 	}
 	if err != nil {
 		return err
@@ -271,11 +269,8 @@ func interval(i db.Interval) *string { return stripe.String(strings.ToLower(stri
 // there when that fails. It must be called by a job in the organization's lane, and may be called
 // again.
 func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error {
-	account, err := b.db.BillingAccountOf(ctx, organizationID)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	account, err := accountOf(ctx, b.db, organizationID)
+	if err != nil || account.CustomerID == "" {
 		return err
 	}
 	s, err := b.look(ctx, account)
