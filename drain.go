@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // maxShutdownDelay is less than the patience of what stops servers.
@@ -24,6 +26,17 @@ const finishing = 30 * time.Second
 // sending is how long the last answers may take, and the last traces.
 const sending = 10 * time.Second
 
+// serving is a server at work, with what has to end along with it.
+type serving struct {
+	server         *http.Server
+	listener       *net.TCPListener
+	failed         chan error      // how Serve ended
+	drain          func()          // ends streams
+	open           *sync.WaitGroup // requests, streams and WebSockets too
+	stopBackground func()
+	stopTracing    func() error // nil without traces
+}
+
 // listen takes connections in a way that stopAccepting can end. Multipath TCP, which Go would use for
 // clients that ask for it, knows no filter.
 func listen(ctx context.Context, address string) (*net.TCPListener, error) {
@@ -34,6 +47,34 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 		return nil, err
 	}
 	return listener.(*net.TCPListener), nil
+}
+
+// stop goes on serving for the delay, takes no more requests after it, and lets what runs finish.
+func (s *serving) stop(ctx context.Context, delay time.Duration) error {
+	log := zerolog.Ctx(ctx)
+	if delay > 0 {
+		log.Info().Stringer("delay", delay).Msg("stopping: not ready any more, still serving")
+		time.Sleep(delay)
+		if err := stopAccepting(s.listener); err != nil {
+			log.Warn().Err(err).Msg("connections that are just being made may be lost")
+		}
+		// Shutdown would complain of a listener that is closed and not given back.
+		if err := <-s.failed; !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
+	log.Info().Msg("stopping: no new requests, those that run may finish")
+	s.drain() // after the listener, or streams would come back here
+	ending, cancel := context.WithTimeout(ctx, finishing)
+	defer cancel()
+	err := finish(ending, s.server, s.open)
+	s.stopBackground()
+	if s.stopTracing != nil {
+		if err := s.stopTracing(); err != nil {
+			log.Warn().Err(err).Msg("the last traces are lost")
+		}
+	}
+	return err
 }
 
 // stopAccepting closes a listener so that every connection that a client takes for made is served.

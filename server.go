@@ -113,18 +113,23 @@ func (s *serveCommand) Run(ctx context.Context) error {
 
 	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
 	defer drain()
-	server := &http.Server{
-		Handler:           s.handler(ctx, draining, studio),
-		ReadHeaderTimeout: 10 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
-		BaseContext:       func(net.Listener) context.Context { return log.WithContext(context.Background()) },
+	serving := &serving{
+		server: &http.Server{
+			Handler:           s.handler(ctx, draining, studio),
+			ReadHeaderTimeout: 10 * time.Second,
+			MaxHeaderBytes:    64 << 10,
+			IdleTimeout:       2 * time.Minute,
+			ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
+			BaseContext:       func(net.Listener) context.Context { return log.WithContext(context.Background()) },
+		},
+		listener:       listener,
+		failed:         make(chan error, 1),
+		drain:          drain,
+		open:           &studio.open,
+		stopBackground: studio.startBackground(log.WithContext(context.WithoutCancel(ctx))),
+		stopTracing:    stopTracing,
 	}
-	stopBackground := studio.startBackground(log.WithContext(context.WithoutCancel(ctx)))
-
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { serving.failed <- serving.server.Serve(listener) }()
 	log.Info().Str("studio", s.PublicURL).Str("playground", s.PublicURL+"/playground").Msg("serving")
 	if !web.Built() {
 		log.Warn().Msg("the front end and the Playground are not built: make run builds them, with Node.js; the API is served all the same")
@@ -136,34 +141,11 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		log.Info().Str("mailbox", s.PublicURL+"/dev/mailbox").Msg("no STUDIO_SMTP_URL: mails go to the mailbox page only")
 	}
 	select {
-	case err := <-failed:
+	case err := <-serving.failed:
 		return err
 	case <-ctx.Done():
+		return serving.stop(context.WithoutCancel(ctx), s.shutdownDelay)
 	}
-
-	if s.shutdownDelay > 0 {
-		log.Info().Stringer("delay", s.shutdownDelay).Msg("stopping: not ready any more, still serving")
-		time.Sleep(s.shutdownDelay)
-		if err := stopAccepting(listener); err != nil {
-			log.Warn().Err(err).Msg("connections that are just being made may be lost")
-		}
-		// Shutdown would complain of a listener that is closed and not given back.
-		if err := <-failed; !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-	}
-	log.Info().Msg("stopping: no new requests, those that run may finish")
-	drain() // after the listener, or streams would come back here
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
-	defer cancel()
-	err = finish(ending, server, &studio.open)
-	stopBackground()
-	if s.traced {
-		if err := stopTracing(); err != nil {
-			log.Warn().Err(err).Msg("the last traces are lost")
-		}
-	}
-	return err
 }
 
 // studio is the server but for HTTP: its parts, connected.
