@@ -106,8 +106,7 @@ func (a *Accounts) SignUp(ctx context.Context, client Client, input SignUp) (tok
 
 // onField points a fault at the input value that has another name here.
 func onField(err error, from, to string) error {
-	var known *fault.Error
-	if errors.As(err, &known) && known.Field == from {
+	if known, is := errors.AsType[*fault.Error](err); is && known.Field == from {
 		return known.On(to)
 	}
 	return err

@@ -61,9 +61,9 @@ func isConflict(err error) bool {
 }
 
 func isUnavailable(err error) bool {
-	var connect *pgconn.ConnectError
-	var network net.Error
-	if errors.As(err, &connect) || errors.As(err, &network) ||
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	if connecting || network ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		pgconn.SafeToRetry(err) || // of a connection that was found closed
@@ -77,16 +77,15 @@ func isUnavailable(err error) bool {
 }
 
 func postgresCode(err error) string {
-	var failure *pgconn.PgError
-	if errors.As(err, &failure) {
+	if failure, is := errors.AsType[*pgconn.PgError](err); is {
 		return failure.Code
 	}
 	return ""
 }
 
 func isSQLite(err error, codes ...int) bool {
-	var failure *sqlite.Error
-	if !errors.As(err, &failure) {
+	failure, is := errors.AsType[*sqlite.Error](err)
+	if !is {
 		return false
 	}
 	for _, code := range codes {

@@ -308,15 +308,14 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	if row.Lane != nil {
 		defer q.free()
 	}
-	var refused *fault.Error
-	if err == nil || errors.As(err, &refused) {
+	if _, refused := errors.AsType[*fault.Error](err); err == nil || refused {
 		switch deleteErr := q.db.DeleteJob(ctx, row); {
-		case errors.Is(deleteErr, db.ErrNotFound) && refused != nil:
+		case errors.Is(deleteErr, db.ErrNotFound) && refused:
 			return ErrPending
 		case deleteErr != nil && !errors.Is(deleteErr, db.ErrNotFound):
 			log.Error().Err(deleteErr).Msg("a job is done but cannot be removed; it will run again")
 		}
-		if refused != nil {
+		if refused {
 			log.Info().Err(err).Msg("a job was refused")
 		}
 		return err

@@ -111,6 +111,6 @@ func (s *SMTP) client(ctx context.Context) (*gomail.Client, error) {
 // permanent answer, such as to the login or the sender, is about settings that can be corrected.
 func refused(err error) bool {
 	final := []gomail.SendErrReason{gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose}
-	var refusal *gomail.SendError
-	return errors.As(err, &refusal) && refusal.ErrorCode() >= 500 && slices.Contains(final, refusal.Reason)
+	refusal, is := errors.AsType[*gomail.SendError](err)
+	return is && refusal.ErrorCode() >= 500 && slices.Contains(final, refusal.Reason)
 }

@@ -24,8 +24,8 @@ import (
 // present is the one place where an error becomes a part of a response.
 func present(ctx context.Context, err error) *gqlerror.Error {
 	shown := &gqlerror.Error{Err: err}
-	var found *gqlerror.Error
-	if errors.As(err, &found) {
+	found, is := errors.AsType[*gqlerror.Error](err)
+	if is {
 		shown.Path, shown.Locations = found.Path, found.Locations
 	}
 	path, input := fieldAndInput(ctx, shown.Path)

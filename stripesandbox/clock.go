@@ -139,9 +139,8 @@ func (s *Sandbox) Advance() http.Handler {
 			return
 		}
 		now, billed, err := s.advance(r, body.To)
-		var refused *refusal
-		switch {
-		case errors.As(err, &refused):
+		switch refused, is := errors.AsType[*refusal](err); {
+		case is:
 			tell(w, refused.status, map[string]any{"error": refused.Message, "now": now})
 		case err != nil:
 			zerolog.Ctx(r.Context()).Error().Err(err).Msg("the Stripe sandbox failed")

@@ -37,11 +37,10 @@ func (t *turn) createProduct() (any, error) {
 // vacant refuses an ID that is taken.
 func vacant[T object](t *turn, id, name string) error {
 	_, err := find[T](t, id, "id")
-	var refused *refusal
-	switch {
+	switch _, refused := errors.AsType[*refusal](err); {
 	case err == nil:
 		return invalid("resource_already_exists", "id", "%s already exists.", name)
-	case errors.As(err, &refused):
+	case refused:
 		return nil
 	}
 	return err
@@ -207,8 +206,7 @@ func (t *turn) promotionCodes() (any, error) {
 // seed adds the codes that everybody knows. It comes before whatever looks a coupon or a code up.
 func (t *turn) seed() error {
 	_, err := find[coupon](t, "welcome50", "coupon")
-	var refused *refusal
-	if !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*refusal](err); !refused {
 		return err
 	}
 	add := func(code, name string, c coupon, expiresAt *int64) error {

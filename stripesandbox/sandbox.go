@@ -105,9 +105,8 @@ func (s *Sandbox) API() http.Handler {
 func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, route route) {
 	requestID := newID("req")
 	given, err := s.answer(w, r, route, requestID)
-	var refused *refusal
-	switch {
-	case errors.As(err, &refused):
+	switch refused, is := errors.AsType[*refusal](err); {
+	case is:
 		given = refused.answer()
 	case err != nil:
 		zerolog.Ctx(r.Context()).Error().Err(err).Str("request", requestID).Msg("the Stripe sandbox failed")
@@ -189,9 +188,8 @@ func (t *turn) do(route route) (given *answer, err error) {
 		if err == nil {
 			object, err = t.expand(object, t.form.texts("expand"))
 		}
-		var refused *refusal
-		switch {
-		case errors.As(err, &refused) && refused.kept:
+		switch refused, is := errors.AsType[*refusal](err); {
+		case is && refused.kept:
 			given = refused.answer()
 			return nil
 		case err != nil:
@@ -201,8 +199,7 @@ func (t *turn) do(route route) (given *answer, err error) {
 		given = &answer{status: http.StatusOK, body: body}
 		return err
 	})
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, is := errors.AsType[*refusal](err); is {
 		return refused.answer(), nil
 	}
 	return given, err

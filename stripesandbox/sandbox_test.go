@@ -147,8 +147,8 @@ func all[T any](f *fixture, seq stripe.Seq2[T, error]) []T {
 // refused checks that an error is Stripe's with the status and the code.
 func (f *fixture) refused(err error, status int, code stripe.ErrorCode, message string) {
 	f.Helper()
-	var refused *stripe.Error
-	if !errors.As(err, &refused) {
+	refused, is := errors.AsType[*stripe.Error](err)
+	if !is {
 		f.Fatalf("got %v, want Stripe's error %d %s", err, status, code)
 	}
 	if refused.HTTPStatusCode != status || refused.Code != code || refused.Msg != message {
@@ -206,8 +206,7 @@ func (f *fixture) setCard(customer, card string) *stripe.PaymentMethod {
 func (f *fixture) product(id, name string) {
 	f.Helper()
 	_, err := f.client.V1Products.Create(f.Context(), &stripe.ProductCreateParams{ID: &id, Name: &name})
-	var refused *stripe.Error
-	if err != nil && (!errors.As(err, &refused) || refused.Code != stripe.ErrorCodeResourceAlreadyExists) {
+	if refused, is := errors.AsType[*stripe.Error](err); err != nil && (!is || refused.Code != stripe.ErrorCodeResourceAlreadyExists) {
 		f.Fatal(err)
 	}
 }

@@ -19,8 +19,7 @@ func check(t *testing.T, value, got, want string, err error) {
 		}
 		return
 	}
-	var refused *fault.Error
-	if !errors.As(err, &refused) || refused.Code != fault.InvalidInput || refused.Field != "field" {
+	if refused, is := errors.AsType[*fault.Error](err); !is || refused.Code != fault.InvalidInput || refused.Field != "field" {
 		t.Fatalf("%.60q became %.60q, %v; want an INVALID_INPUT about the field", value, got, err)
 	}
 	if got != "" {

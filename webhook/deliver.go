@@ -172,13 +172,12 @@ func (w *Webhooks) call(ctx context.Context, endpoint *db.WebhookEndpoint, id st
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	response, err := w.client.Do(request)
-	var timeout net.Error
-	switch {
+	switch timeout, is := errors.AsType[net.Error](err); {
 	case err == nil:
 		_ = response.Body.Close()
 	case errors.Is(err, ssrf.ErrProhibitedIP):
 		return 0, errors.New("the address is not on the public internet")
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case is && timeout.Timeout():
 		return 0, fmt.Errorf("no answer within %s", callTimeout)
 	default:
 		return 0, errors.New("no answer came, or none that is HTTP")
