@@ -1,6 +1,6 @@
-// This file keeps messages in memory and shows them, for development without an SMTP server.
-
 package mail
+
+// The mailbox: keeps messages in memory and shows them, for development without an SMTP server.
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// This file reads the two settings of SMTP. Its errors are put after the name of the setting.
-
 package mail
+
+// Settings: the two of SMTP. Errors about them are put after the name of the setting.
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
-// This file hands messages over to an SMTP server.
-
 package mail
+
+// SMTP: hands messages over to a server.
 
 import (
 	"context"

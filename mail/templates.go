@@ -1,6 +1,6 @@
-// This file holds one constructor per mail; the words are in the templates.
-
 package mail
+
+// Mails: one constructor for each; the words are in the templates.
 
 import (
 	"embed"

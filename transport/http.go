@@ -1,6 +1,6 @@
-// One request, one response: operations over HTTP POST and GET, alone or in a batch.
-
 package transport
+
+// One request, one response: operations over HTTP POST and GET, alone or in a batch.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
-// Tests of operations over HTTP POST and GET.
-
 package transport
+
+// Tests of operations over HTTP POST and GET.
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// The messages on a WebSocket: what each from the client does, and how those to it are written.
-
 package transport
+
+// The messages on a WebSocket: what each from the client does, and how those to it are written.
 
 import (
 	"context"

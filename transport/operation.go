@@ -1,6 +1,6 @@
-// How one operation is executed, the same for every way it may have come.
-
 package transport
+
+// Operations: how one is executed, the same for every way it may have come.
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// What a request says: its media types, its parameters, and whether another site may have forged it.
-
 package transport
+
+// Requests: the media types and parameters of one, and whether another site may have forged it.
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
-// Requests that nobody would think of.
-
 package transport
+
+// Requests that nobody would think of.
 
 import (
 	"encoding/json"

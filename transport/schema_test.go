@@ -1,6 +1,6 @@
-// A server with a schema written by hand, for the tests of every way to reach it.
-
 package transport
+
+// A server with a schema written by hand, for the tests of every way to reach it.
 
 import (
 	"context"

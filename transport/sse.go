@@ -1,6 +1,6 @@
-// One request, a stream of responses: the graphql-sse protocol with distinct connections.
-
 package transport
+
+// One request, a stream of responses: the graphql-sse protocol with distinct connections.
 
 import (
 	"context"

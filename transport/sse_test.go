@@ -1,6 +1,6 @@
-// Tests of operations over server-sent events.
-
 package transport
+
+// Tests of operations over server-sent events.
 
 import (
 	"bufio"

@@ -1,6 +1,6 @@
-// One connection, many operations: the graphql-transport-ws protocol over WebSocket.
-
 package transport
+
+// One connection, many operations: the graphql-transport-ws protocol over WebSocket.
 
 import (
 	"bufio"

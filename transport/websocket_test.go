@@ -1,6 +1,6 @@
-// Tests of operations over WebSocket.
-
 package transport
+
+// Tests of operations over WebSocket.
 
 import (
 	"bufio"
