@@ -197,6 +197,8 @@ func (o *Organizations) AcceptByToken(ctx context.Context, tx *db.DB, actor *db.
 	if err := tx.MarkEmailVerified(ctx, actor.ID); err != nil {
 		return nil, err
 	}
+	arrived := db.Sent // as the token shows, before that may have been noted
+	invited.InvitationDelivery = &arrived
 	return invited, accept(ctx, tx, actor, invited)
 }
 
@@ -220,6 +222,9 @@ func (o *Organizations) Decline(ctx context.Context, actor *db.User, membershipI
 // settle stores an answered invitation and makes its links worthless.
 func settle(ctx context.Context, tx *db.DB, actor *db.User, invited *db.Membership, kind db.EventType, summary string) error {
 	invited.InvitationExpiresAt, invited.InvitationJobID = nil, nil
+	if mail := invited.InvitationDelivery; mail != nil && *mail == db.Queued { // and is not sent any more
+		invited.InvitationDelivery = nil
+	}
 	if err := tx.UpdateMembership(ctx, invited); err != nil {
 		return err
 	}

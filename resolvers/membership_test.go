@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"studio/db"
+	"studio/db/dbtest"
 	"studio/fault"
 	"studio/mail"
 )
@@ -382,6 +383,34 @@ func TestAcceptInvitation(t *testing.T) {
 			home := owner.home()
 			guest.do(acceptInvitation, vars{"id": owner.invite(home, guest.email)}).want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
 			s.wantLog(home, db.UserInvited, db.InvitationAccepted)
+		})
+	})
+	// What is known of the invitation's mail when the answer comes first.
+	t.Run("BeforeMail", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s, meanwhile := interruptible(t, open, &dbtest.Clock{}, "INSERT INTO link_tokens", "INVITATION")
+			owner, guest := s.signUp("owner"), s.verified("guest")
+			home := owner.home()
+			accept := func() {
+				guest.do(acceptInvitation, vars{"id": guest.do(`{ viewer { invitations { id } } }`, nil).str("viewer.invitations.0.id")})
+			}
+			meanwhile.Store(&accept)
+			id := owner.invite(home, guest.email)
+			s.settle()
+			owner.do(membershipByID, vars{"id": id}).want("node.invitationDelivery", `null`)
+		})
+	})
+	t.Run("BeforeMailIsNoted", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s, meanwhile := interruptible(t, open, &dbtest.Clock{}, "UPDATE", "invitation_delivery = 'SENT'")
+			owner, guest := s.signUp("owner"), s.signUp("guest")
+			home := owner.home()
+			accept := func() { guest.do(acceptInvitation, vars{"token": s.invitationToken(guest.email, 1)}) }
+			meanwhile.Store(&accept)
+			id := owner.invite(home, guest.email)
+			s.eventually("the guest to accept", func() bool { return owner.do(membershipByID, vars{"id": id}).get("node.acceptedAt").String() != "" })
+			s.settle()
+			owner.do(membershipByID, vars{"id": id}).want("node.invitationDelivery", `"SENT"`)
 		})
 	})
 	t.Run("BothOrNone", func(t *testing.T) {
