@@ -185,20 +185,26 @@ func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 		return fn(d)
 	}
 	var tx *DB
-	var err error
+	var err, ofFn error
 	for range maxTries {
+		tx = nil
 		err = d.bun.RunInTx(ctx, nil, func(_ context.Context, bunTx bun.Tx) error {
 			begun := *d
 			begun.bun, begun.inTx, begun.afterCommit = bunTx, true, nil
 			tx = &begun
-			return fn(tx)
+			ofFn = fn(tx)
+			return ofFn
 		})
 		if !isConflict(err) {
 			break
 		}
 	}
 	if err != nil {
-		return mapError(err)
+		err = mapError(err)
+		if toCommit := tx != nil && ofFn == nil; toCommit && errors.Is(err, ErrUnavailable) {
+			err = fmt.Errorf("%w: %w", ErrUncertain, err)
+		}
+		return err
 	}
 	for _, after := range tx.afterCommit {
 		after()

@@ -26,6 +26,9 @@ var (
 	ErrConflict = errors.New("transactions met")
 	// ErrUnavailable says that the database cannot be reached or cannot work.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrUncertain says, with ErrUnavailable, that it could not be reached when a transaction was to be
+	// committed, which it may have been.
+	ErrUncertain = errors.New("perhaps committed")
 )
 
 func mapError(err error) error {

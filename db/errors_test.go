@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -163,7 +164,17 @@ func testLost(t *testing.T, lose func(*store, *proxy)) {
 		return rename(t.Context(), tx, organization.ID, "new")
 	})
 	wantError(t, "InTx", err, db.ErrUnavailable)
+	if errors.Is(err, db.ErrUncertain) {
+		t.Errorf("what was never to be committed may have been: %v", err)
+	}
 	s.wantOutcome(organization.ID, false, after)
+	err = s.InTx(t.Context(), func(tx *db.DB) error {
+		s.ok(rename(t.Context(), tx, organization.ID, "new"))
+		lose(s, proxy)
+		return nil
+	})
+	wantError(t, "InTx", err, db.ErrUnavailable)
+	wantError(t, "InTx", err, db.ErrUncertain)
 }
 
 // proxy stands between a database and its server.

@@ -132,26 +132,28 @@ func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string
 
 // keepAnswer keeps an answer for those who ask again. When every field was refused, nothing has
 // changed, and the key is free again, so that the request can be repeated once the cause is mended. When
-// the client has gone or the time is over, what looks like a refusal may be that of reading what was
-// changed, and the key stays without an answer.
+// it was cut off, as the client has gone, the time is over or the database was lost, what looks like a
+// refusal may have had its effect, and the key stays without an answer.
 func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *graphql.Response, fields []graphql.CollectedField) error {
 	refused := map[string]bool{}
+	cut := ctx.Err() != nil
 	if response != nil {
 		for _, err := range response.Errors {
 			if len(err.Path) == 1 { // a longer one is about the payload of a field that succeeded
 				problem, known := errors.AsType[*fault.Error](err)
 				late := err.Extensions["code"] == string(fault.Internal) || known && problem.Later
 				refused[err.Path.String()] = !late // or it may have had its effect, or have it yet
+				cut = cut || errors.Is(err, db.ErrUncertain)
 			}
 		}
 	}
-	notRefused := func(field graphql.CollectedField) bool { return !refused[field.Alias] }
-	gone := ctx.Err() != nil
+	isRefused := func(field graphql.CollectedField) bool { return response == nil || refused[field.Alias] }
+	notRefused := func(field graphql.CollectedField) bool { return !isRefused(field) }
 	ctx = context.WithoutCancel(ctx)
-	if response == nil || !slices.ContainsFunc(fields, notRefused) {
-		if gone {
-			return nil
-		}
+	switch {
+	case cut && slices.ContainsFunc(fields, isRefused):
+		return nil
+	case !slices.ContainsFunc(fields, notRefused):
 		return r.DB.ReleaseIdempotencyKey(ctx, keyHash)
 	}
 	answer, err := json.Marshal(response)

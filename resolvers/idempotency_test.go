@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -190,34 +193,48 @@ func TestIdempotencyKey(t *testing.T) {
 			}
 		})
 	})
-	// The client goes when its instance is billed, so that nothing is read of it any more.
-	t.Run("ClientGone", func(t *testing.T) {
-		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-			s, meanwhile := interruptible(t, open, &dbtest.Clock{Start: time.Now()}, `INSERT INTO "jobs"`, "provision instance")
-			ada := s.signUp("ada")
-			home := ada.home()
-			ada.setCard(home, "pm_card_visa")
-			input := vars{"org": home, "name": "paid", "plan": "cloud-2gb", "storage": 10}
-			body, err := json.Marshal(map[string]any{"query": createInstance, "variables": input})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
-			request.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}, "Authorization": {"Bearer " + ada.token}}
-			leave := func() { cancel() }
-			meanwhile.Store(&leave)
-			response := httptest.NewRecorder()
-			options := resolvers.HandlerOptions{Open: &sync.WaitGroup{}, Draining: t.Context()}
-			routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), options).ServeHTTP(response, request)
-			if !strings.Contains(response.Body.String(), `"errors"`) {
-				t.Fatalf("the client got %s", response.Body)
-			}
-			s.clock.Advance(time.Hour)
-			ada.keyed("key", createInstance, input).check(fault.Conflict, "")
-			ada.do(`query($org: ID!) { organization(id: $org) { instanceCount } }`, vars{"org": home}).want("organization.instanceCount", `1`)
+	// The client goes when its instance is billed, so that nothing is read of it any more, or between two fields.
+	for name, test := range map[string]struct {
+		before []string
+		query  string
+		input  func(home string) vars
+		effect string
+	}{
+		"ClientGone": {[]string{`INSERT INTO "jobs"`, "provision instance"}, createInstance, func(home string) vars {
+			return vars{"org": home, "name": "paid", "plan": "cloud-2gb", "storage": 10}
+		}, `{"instanceCount":1}`},
+		"ClientGoneBetween": {[]string{`INSERT INTO "organizations"`, "'Second'"}, createsWithNewSubdomain, func(string) vars {
+			return vars{"first": "first", "second": "second"}
+		}, `{"instanceCount":0}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				s, meanwhile := interruptible(t, open, &dbtest.Clock{Start: time.Now()}, test.before...)
+				ada := s.signUp("ada")
+				home := ada.home()
+				ada.setCard(home, "pm_card_visa")
+				input := test.input(home)
+				body, err := json.Marshal(map[string]any{"query": test.query, "variables": input})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(body))
+				request.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}, "Authorization": {"Bearer " + ada.token}}
+				leave := func() { cancel() }
+				meanwhile.Store(&leave)
+				response := httptest.NewRecorder()
+				options := resolvers.HandlerOptions{Open: &sync.WaitGroup{}, Draining: t.Context()}
+				routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), options).ServeHTTP(response, request)
+				if !strings.Contains(response.Body.String(), `"errors"`) {
+					t.Fatalf("the client got %s", response.Body)
+				}
+				s.clock.Advance(time.Hour)
+				ada.keyed("key", test.query, input).check(fault.Conflict, "")
+				ada.do(`query($org: ID!) { organization(id: $org) { instanceCount } }`, vars{"org": home}).want("organization", test.effect)
+			})
 		})
-	})
+	}
 	// The job is not found at the moment, as when another process does it, and its effect may be still to come.
 	t.Run("Slow", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
@@ -266,6 +283,22 @@ func TestIdempotencyKey(t *testing.T) {
 			ada.keyed("key", rename, vars{"name": "Eve"}).want("updateProfile.user.firstName", `"Eve"`)
 		})
 	})
+	t.Run("AnswerOfCommitLost/postgres", func(t *testing.T) {
+		t.Parallel()
+		var lose atomic.Bool
+		address := losing(t, dbtest.Postgres(t), &lose)
+		s := start(t, func(options ...db.Option) *db.DB { return dbtest.Open(t, address, options...) }, &dbtest.Clock{})
+		ada := s.signUp("ada")
+		s.settle()
+		input := vars{"name": "Acme", "subdomain": "acme"}
+		lose.Store(true)
+		ada.keyed("key", createOrganization, input).check(fault.Unavailable, "")
+		s.clock.Advance(time.Hour) // whoever asks sooner is asked to wait
+		ada.keyed("key", createOrganization, input).check(fault.Conflict, "")
+		if got := ada.organizations(); got != 2 {
+			s.Errorf("there are %d organizations", got)
+		}
+	})
 	t.Run("Secrets", func(t *testing.T) {
 		on(t, func(s *studio) {
 			ada := s.signUp("ada")
@@ -283,6 +316,51 @@ func TestIdempotencyKey(t *testing.T) {
 			}
 		})
 	})
+}
+
+// losing is an address by which a database is reached, but for the answer to the next COMMIT once lose is set.
+func losing(t *testing.T, address string, lose *atomic.Bool) string {
+	t.Helper()
+	server, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := server.Host
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	server.Host = listener.Addr().String()
+	pass := func(client net.Conn) {
+		defer func() { _ = client.Close() }()
+		backend, err := net.Dial("tcp", behind)
+		if err != nil {
+			return
+		}
+		defer func() { _ = backend.Close() }()
+		go func() { _, _ = io.Copy(client, backend); _ = client.Close() }()
+		for sent := make([]byte, 64<<10); err == nil; {
+			var n int
+			if n, err = client.Read(sent); err != nil {
+				return
+			}
+			if bytes.Contains(sent[:n], []byte("commit\x00")) && lose.CompareAndSwap(true, false) {
+				_ = client.Close()
+			}
+			_, err = backend.Write(sent[:n])
+		}
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go pass(client)
+		}
+	}()
+	return server.String()
 }
 
 // TestSecretsAreMarked is about what is added later: whatever is called a password, a token or a secret
