@@ -132,8 +132,8 @@ func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, p passwo
 }
 
 // ResetPassword sets a new password by the token from the mail, which proves the address, and ends
-// all sessions. If nothing proved the address before, somebody else may have signed up with it, so API
-// tokens end too. INVALID_INPUT when the token does not work, or no longer.
+// all sessions. Before something first proved it, somebody else may have signed up with it, so API tokens
+// from then end too. INVALID_INPUT when the token does not work, or no longer.
 func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string) (*db.User, error) {
 	replacement, err := text.Password("newPassword", replacement)
 	if err != nil {
@@ -151,10 +151,8 @@ func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string)
 		if err := tx.ForgetHits(ctx, failuresOf(user.Email)); err != nil {
 			return err
 		}
-		if user.EmailVerifiedAt == nil {
-			if err := tx.DeleteAPITokens(ctx, user.ID); err != nil {
-				return err
-			}
+		if err := tx.DeleteAPITokens(ctx, user.ID, user.EmailVerifiedAt); err != nil {
+			return err
 		}
 		return replacePassword(ctx, tx, user.ID, hash, "")
 	})

@@ -699,6 +699,17 @@ func TestPasswordReset(t *testing.T) {
 			program.isSignedIn()
 		})
 	})
+	t.Run("APITokensBeforeVerifying", func(t *testing.T) {
+		on(t, func(s *studio) {
+			p := s.signUp("person")
+			program, _ := p.apiToken(nil)
+			s.clock.Advance(time.Second)
+			s.nobody().do(verifyEmail, vars{"token": s.mailedToken(p.email, "/verify-email/")})
+			program.isSignedIn()
+			s.nobody().do(resetPassword, vars{"token": p.requestsReset(), "new": newPassword})
+			program.isNobody()
+		})
+	})
 	t.Run("UnknownAddress", func(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
