@@ -92,6 +92,9 @@ func (h *Handler) fromAllowedOrigin(r *http.Request) bool {
 		(strings.EqualFold(origin.Host, r.Host) || slices.Contains(h.AllowedOrigins, header))
 }
 
+// usualBody is more than the bodies of nearly all requests have, in bytes.
+const usualBody = 16 << 10
+
 // read gives the parameters of each operation in the request, and whether they came as a batch.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*graphql.RawParams, batch bool, err error) {
 	if r.Method == http.MethodGet {
@@ -103,7 +106,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 	controller := http.NewResponseController(w)
 	_ = controller.SetReadDeadline(time.Now().Add(h.timeout))
 	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), h.maxBodyBytes)) + bytes.MinRead)
+	// What a client says is to come may never do so.
+	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, h.maxBodyBytes))
 	_ = controller.SetReadDeadline(time.Time{})
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
