@@ -52,12 +52,14 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease
 		// An array is made once. What IN asks may be asked anew for each row, and then yields others.
 		among, next = "id = ANY (ARRAY(?))", next.For("UPDATE SKIP LOCKED")
 	}
-	jobs := []*Job{}
-	err := d.claim(lease).Where(among, next).Returning("?Columns").Scan(ctx, &jobs)
-	if err = mapError(err); errors.Is(err, ErrDuplicate) {
-		return nil, nil // another process took a lane at the same moment
+	for range 2 { // another process may take a lane at the same moment, which the second attempt then sees
+		jobs := []*Job{}
+		err := mapError(d.claim(lease).Where(among, next).Returning("?Columns").Scan(ctx, &jobs))
+		if !errors.Is(err, ErrDuplicate) {
+			return jobs, err
+		}
 	}
-	return jobs, err
+	return nil, nil
 }
 
 // ClaimJob takes one job, due or not; nil while its lane is taken, ErrNotFound when it is done or in

@@ -421,6 +421,42 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	})
+	// Do elsewhere takes a lane while a claim is under way that has a job of it: the claim is not all lost.
+	t.Run("LaneTakenMeanwhile", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			foreground := p.enqueue("work", nil, job.InLane("lane"), job.Foreground())
+			p.enqueue("work", nil, job.InLane("lane"))
+			other := p.enqueue("work", nil)
+			claimed := make(chan []*db.Job, 1)
+			err := p.db.InTx(p.Context(), func(tx *db.DB) error {
+				if taken, err := tx.ClaimJob(p.Context(), foreground, 15*time.Second); err != nil || taken == nil {
+					p.Fatal(taken, err)
+				}
+				go func() {
+					rows, err := p.db.ClaimJobs(p.Context(), []string{"work"}, p.Now(), 15*time.Second, 4)
+					if err != nil {
+						p.Error(err)
+					}
+					claimed <- rows
+				}()
+				for p.db.CanRead() { // PostgreSQL, where it begins before this ends
+					waiting := dbtest.Query(p.T, p.db, `SELECT pid FROM pg_stat_activity
+						WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+					if len(waiting) > 0 || len(claimed) > 0 {
+						return nil
+					}
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			})
+			if err != nil {
+				p.Fatal(err)
+			}
+			if rows := receive(p.T, claimed, "the claim"); len(rows) != 1 || rows[0].ID != other {
+				p.Errorf("claimed were %v, want %s", rows, other)
+			}
+		})
+	})
 	t.Run("EachOnce", func(t *testing.T) { on(t, testEachOnce) })
 	t.Run("OneInALane", func(t *testing.T) { on(t, testOneInALane) })
 	t.Run("LaneOfTheDead", func(t *testing.T) { on(t, testLaneOfTheDead) })
