@@ -704,7 +704,7 @@ func TestSecondServer(t *testing.T) {
 	s := serve(t, address)
 	database := dbtest.Open(t, address)
 	claim := func() int {
-		jobs, err := database.ClaimJobs(t.Context(), []string{"long"}, database.Now(), time.Hour, 1)
+		jobs, err := database.ClaimJobs(t.Context(), []string{"long"}, []string{"long"}, database.Now(), time.Hour, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ type Job struct {
 	// RunAt is when the job is due.
 	RunAt time.Time `bun:"run_at"`
 	// LeasedUntil is set while a process does the job. When it has passed, that process is gone and
-	// the job is anybody's again; until somebody takes it up, it keeps its lane.
+	// the job is anybody's again; until somebody takes it up, or ReleaseLanes, it keeps its lane.
 	LeasedUntil *time.Time `bun:"leased_until"`
 	Attempts    int        `bun:"attempts"`
 	LastError   *string    `bun:"last_error"`
@@ -36,16 +36,17 @@ func (d *DB) InsertJob(ctx context.Context, job *Job) error {
 }
 
 // ClaimJobs takes up to limit jobs of some kinds that were due at the given time, of each lane one, and
-// nobody else gets them until the lease is over.
-func (d *DB) ClaimJobs(ctx context.Context, kinds []string, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
+// nobody else gets them until the lease is over. In a lane they wait for those before them of the known
+// kinds: others may be for a process that never comes.
+func (d *DB) ClaimJobs(ctx context.Context, kinds, known []string, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
 	next := d.bun.NewSelect().Model((*Job)(nil)).Column("id").
 		Where("kind IN (?)", bun.List(kinds)). // of one kind, the index then yields them in order
 		Where("failed_at IS NULL").Where("run_at <= ?", due).
 		Where("leased_until IS NULL OR leased_until <= ?", d.Now()).
 		Where(`lane IS NULL OR leased_until IS NOT NULL
 			OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)
-			AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.failed_at IS NULL
-				AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id))`, due).
+			AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.failed_at IS NULL AND other.kind IN (?)
+				AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id))`, bun.List(known), due).
 		OrderExpr("run_at, id").Limit(int64(limit))
 	among := "id IN (?)"
 	if d.isPostgres() {
@@ -108,6 +109,15 @@ func (d *DB) ReleaseJobs(ctx context.Context) error {
 	}
 	_, err := d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now()).Where("leased_until > ?", d.Now()).Exec(ctx)
 	return mapError(err)
+}
+
+// ReleaseLanes takes from jobs of other than the known kinds the leases, and so the lanes, that were over
+// at the given time, and returns the jobs' IDs.
+func (d *DB) ReleaseLanes(ctx context.Context, known []string, over time.Time) ([]string, error) {
+	ids := []string{}
+	err := d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = NULL").
+		Where("leased_until <= ?", over).Where("kind NOT IN (?)", bun.List(known)).Returning("id").Scan(ctx, &ids)
+	return ids, mapError(err)
 }
 
 // DeleteJob removes a claimed job that is done.

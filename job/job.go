@@ -39,6 +39,8 @@ const (
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
 	// one is busy or gone do others take it.
 	grace = 2 * time.Second
+	// strayAfter is for how long at least nobody has taken up a job of an unknown kind that loses its lane.
+	strayAfter = time.Hour
 	// maxAttempts, with the backoff below, gives up after about a day. Attempts after these, when giving
 	// up has failed, are nothing but giving up: what was undone must not be done again.
 	maxAttempts = 18
@@ -114,7 +116,7 @@ func given[P any](work func(ctx context.Context, jobID string, payload P) error)
 type Option func(*db.Job)
 
 // InLane keeps the job from running while another of the same lane runs. A job that was cut off in
-// the middle keeps its lane until it has been taken up again.
+// the middle keeps its lane until it has been taken up again, or, of a kind that nobody knows, for an hour or two.
 func InLane(lane string) Option {
 	return func(row *db.Job) { row.Lane = &lane }
 }
@@ -237,6 +239,7 @@ func (q *Queue) Run(ctx context.Context) {
 		}
 		return nil
 	}
+	released := q.db.Now()
 	waiting := map[string]bool{} // kinds of which there may be jobs that this process was woken for
 	for {
 		select {
@@ -244,6 +247,10 @@ func (q *Queue) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 			look(kinds, grace)
+			if now := q.db.Now(); now.Sub(released) >= strayAfter {
+				q.releaseLanes(ctx, released)
+				released = now
+			}
 		case <-q.wake:
 			q.mu.Lock()
 			for _, kind := range kinds {
@@ -270,7 +277,18 @@ func (q *Queue) Run(ctx context.Context) {
 func (q *Queue) claim(ctx context.Context, kinds []string, due time.Time, limit int) ([]*db.Job, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
 	defer cancel()
-	return q.db.ClaimJobs(ctx, kinds, due, lease, limit)
+	return q.db.ClaimJobs(ctx, kinds, q.kinds(), due, lease, limit)
+}
+
+// releaseLanes lets the lanes go on in which a job of an unknown kind, as of a newer version, was cut off
+// before the given time.
+func (q *Queue) releaseLanes(ctx context.Context, before time.Time) {
+	switch ids, err := q.db.ReleaseLanes(ctx, q.kinds(), before); {
+	case err != nil:
+		zerolog.Ctx(ctx).Error().Err(err).Msg("cannot look for lanes that nobody frees")
+	case len(ids) > 0:
+		zerolog.Ctx(ctx).Error().Strs("jobs", ids).Msg("nobody takes up these jobs, which were cut off; their lanes go on without them")
+	}
 }
 
 // room lists the kinds of which more jobs can run, and how many of any of them.

@@ -61,7 +61,8 @@ func TestDeletePending(t *testing.T) {
 		g := found(t, open(db.WithClock(clock.Now)))
 		release := func(ctx context.Context, jobID, _ string) error {
 			clock.Advance(time.Hour)
-			taken, err := g.db.ClaimJobs(ctx, []string{"delete organization"}, clock.Now(), time.Hour, 1)
+			kinds := []string{"delete organization"}
+			taken, err := g.db.ClaimJobs(ctx, kinds, kinds, clock.Now(), time.Hour, 1)
 			if err != nil || len(taken) != 1 || taken[0].ID != jobID {
 				t.Errorf("another process took up %v, with the error %v", taken, err)
 			}
