@@ -175,12 +175,6 @@ func (d *DB) UpdateWebhookDelivery(ctx context.Context, delivery *WebhookDeliver
 	return mapError(err)
 }
 
-// SetWebhookFailing notes since when nothing arrives at an endpoint, nil when something does.
-func (d *DB) SetWebhookFailing(ctx context.Context, endpointID string, since *time.Time) error {
-	_, err := d.bun.NewUpdate().Model((*WebhookEndpoint)(nil)).Set("failing_since = ?", since).Where("id = ?", endpointID).Exec(ctx)
-	return mapError(err)
-}
-
 // WebhookDeliveriesOf lists the newest deliveries of each endpoint, newest first, with the time of the
 // next attempt.
 func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limit int) ([]*Rows[WebhookDelivery], error) {

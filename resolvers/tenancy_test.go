@@ -75,7 +75,6 @@ var unnamed = map[string][]string{
 		"UPDATE coupons AS k SET … WHERE (id = ?) AND (granted_at IS NULL)",
 		"DELETE FROM coupons AS k WHERE (id = ?) AND (granted_at IS NULL)",
 		"UPDATE webhook_endpoints AS we SET … WHERE (we.id = ?)",
-		"UPDATE webhook_endpoints AS we SET … WHERE (id = ?)",
 		"DELETE FROM webhook_endpoints AS we WHERE (we.id = ?)",
 	},
 	"by ID: a job has no more": {

@@ -3,6 +3,7 @@ package resolvers_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -297,6 +298,67 @@ func TestWebhooks(t *testing.T) {
 				s.Errorf("the delivery is %s", d.Raw)
 			}
 		})
+	})
+	// An owner changes an endpoint while a call is under way, which then fails.
+	t.Run("ChangedMeanwhile", func(t *testing.T) {
+		t.Parallel()
+		for name, test := range map[string]struct {
+			failing bool // for days already
+			code    int
+			change  vars
+		}{
+			"Enabled":    {true, 500, vars{"enabled": true}},
+			"Moved":      {true, 500, vars{"url": "/moved"}},
+			"Gone":       {false, 410, vars{"url": "/moved"}},
+			"FirstFails": {false, 500, vars{"url": "/moved"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				on(t, func(s *studio) {
+					owner := s.signUp("owner")
+					tried := int64(1)
+					home, r := owner.home(), s.receiver(status(500))
+					id, _ := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+					called, release := make(chan bool), make(chan bool)
+					held := func(w http.ResponseWriter, _ *http.Request) {
+						r.answers(nil)
+						close(called)
+						<-release
+						w.WriteHeader(test.code)
+					}
+					if !test.failing {
+						r.answers(held)
+					}
+					owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+					if test.failing {
+						owner.newestDelivery(home, 1)
+						tried = 2
+						r.answers(held)
+						s.clock.Advance(5 * 24 * time.Hour)
+					}
+					<-called
+					change := maps.Clone(test.change)
+					change["id"] = id
+					if path, is := change["url"].(string); is {
+						change["url"] = r.URL + path
+					}
+					want := owner.do(updateWebhookEndpoint, change).get("updateWebhookEndpoint.webhookEndpoint")
+					close(release)
+					if d := owner.newestDelivery(home, tried); d.Get("status").String() != "PENDING" {
+						s.Errorf("the delivery is %s", d.Raw)
+					}
+					got := owner.do(webhookEndpoints, vars{"org": home}).get("organization.webhookEndpoints.0")
+					for _, field := range []string{"url", "failingSince", "disabledAt"} {
+						if got.Get(field).Raw != want.Get(field).Raw {
+							s.Errorf("%s is %s, want %s", field, got.Get(field).Raw, want.Get(field).Raw)
+						}
+					}
+					s.clock.Advance(time.Minute)
+					if d := owner.newestDelivery(home, tried+1); d.Get("status").String() != "DELIVERED" {
+						s.Errorf("the delivery is %s", d.Raw)
+					}
+				})
+			})
+		}
 	})
 	t.Run("Rotated", func(t *testing.T) {
 		on(t, func(s *studio) {

@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
@@ -80,60 +81,67 @@ func (w *Webhooks) deliver(ctx context.Context, _ string, p db.WebhookPayload) e
 	if status != 0 {
 		delivery.StatusCode = &status
 	}
-	if callErr == nil {
-		delivery.Status = db.DeliveryMade
-		if endpoint.FailingSince != nil {
-			if err := w.db.SetWebhookFailing(ctx, endpoint.ID, nil); err != nil {
-				return err
-			}
-		}
-		return w.db.UpdateWebhookDelivery(ctx, delivery)
+	if callErr != nil {
+		text := callErr.Error()
+		delivery.Error = &text
 	}
-
-	text := callErr.Error()
-	delivery.Error = &text
-	if err := w.noteFailure(ctx, endpoint, status == http.StatusGone); err != nil {
+	disabled, err := w.noteOutcome(ctx, endpoint, callErr == nil, status == http.StatusGone)
+	if err != nil {
 		return err
 	}
-	if delivery.Attempts >= maxAttempts || endpoint.DisabledAt != nil {
+	switch {
+	case callErr == nil:
+		delivery.Status = db.DeliveryMade
+	case disabled || delivery.Attempts >= maxAttempts:
 		delivery.Status, callErr = db.DeliveryFailed, nil // it is over, and the job too
 	}
 	return errors.Join(callErr, w.db.UpdateWebhookDelivery(ctx, delivery))
 }
 
-// noteFailure disables an endpoint at which nothing arrives for days, or that says that it is gone.
-func (w *Webhooks) noteFailure(ctx context.Context, endpoint *db.WebhookEndpoint, gone bool) error {
+// noteOutcome keeps since when nothing arrives at an endpoint, and disables one at which nothing has for
+// days, or that says that it is gone. Of one that was changed during the call, the call tells nothing.
+func (w *Webhooks) noteOutcome(ctx context.Context, called *db.WebhookEndpoint, arrived, gone bool) (disabled bool, err error) {
 	now := w.db.Now()
-	if endpoint.FailingSince == nil {
-		endpoint.FailingSince = &now
-		if err := w.db.SetWebhookFailing(ctx, endpoint.ID, &now); err != nil {
-			return err
-		}
+	over := gone || !arrived && called.FailingSince != nil && now.Sub(*called.FailingSince) >= maxFailing
+	if !over && arrived == (called.FailingSince == nil) {
+		return false, nil
 	}
-	if !gone && now.Sub(*endpoint.FailingSince) < maxFailing {
-		return nil
-	}
-	return w.db.InTx(ctx, func(tx *db.DB) error {
-		if _, err := tx.LockOrganization(ctx, endpoint.OrganizationID); err != nil {
-			if errors.Is(err, db.ErrNotFound) { // deleted, which ends its endpoints
-				return nil
-			}
+	err = w.db.InTx(ctx, func(tx *db.DB) error {
+		disabled = false
+		if _, err := tx.LockOrganization(ctx, called.OrganizationID); err != nil {
 			return err
 		}
-		locked, err := tx.WebhookEndpointByID(ctx, endpoint.ID)
-		if errors.Is(err, db.ErrNotFound) || err == nil && locked.DisabledAt != nil {
-			return nil
-		}
-		if err != nil {
+		endpoint, err := tx.WebhookEndpointByID(ctx, called.ID)
+		if err != nil || endpoint.DisabledAt != nil || changed(endpoint, called) {
 			return err
 		}
-		locked.DisabledAt, endpoint.DisabledAt = &now, &now
-		if err := tx.UpdateWebhookEndpoint(ctx, locked); err != nil {
+		switch {
+		case arrived:
+			endpoint.FailingSince = nil
+		case endpoint.FailingSince == nil:
+			endpoint.FailingSince = &now
+		}
+		if over {
+			endpoint.DisabledAt = &now
+		}
+		if err := tx.UpdateWebhookEndpoint(ctx, endpoint); err != nil || !over {
 			return err
 		}
+		disabled = true
 		summary := fmt.Sprintf("The webhook endpoint at %s was disabled, as nothing arrives there.", host(endpoint))
 		return event.Record(ctx, tx, endpoint.OrganizationID, db.WebhookEndpointUpdated, nil, endpoint.ID, summary)
 	})
+	if errors.Is(err, db.ErrNotFound) { // deleted, or its organization
+		return false, nil
+	}
+	return disabled, err
+}
+
+// changed tells whether an owner has sent an endpoint's messages elsewhere since a call, or has enabled it,
+// which forgets its failures.
+func changed(endpoint, called *db.WebhookEndpoint) bool {
+	never := &time.Time{}
+	return endpoint.URL != called.URL || !cmp.Or(endpoint.FailingSince, never).Equal(*cmp.Or(called.FailingSince, never))
 }
 
 // message is what is delivered, and the ID by which a receiver knows it when it comes again.
