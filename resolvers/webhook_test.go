@@ -200,6 +200,25 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	})
+	// Attempts that a crash cut off count for the job alone, which is given up before the delivery would be.
+	t.Run("CutOff", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home, r := owner.home(), s.receiver(status(500))
+			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner.newestDelivery(home, 1)
+			if _, err := s.db.Pool().ExecContext(s.Context(), "UPDATE jobs SET attempts = 17 WHERE kind = '"+db.WebhookJob+"'"); err != nil {
+				s.Fatal(err)
+			}
+			s.clock.Advance(time.Hour)
+			owner.newestDelivery(home, 2)
+			s.eventually("the job to be given up", func() bool { return s.count("jobs WHERE failed_at IS NOT NULL") == 1 })
+			if d := owner.newestDelivery(home, 2); d.Get("status").String() != "FAILED" || d.Get("nextAttemptAt").Type != gjson.Null {
+				s.Errorf("the delivery is %s", d.Raw)
+			}
+		})
+	})
 	t.Run("BadAnswers", func(t *testing.T) {
 		t.Parallel()
 		for name, test := range map[string]struct {

@@ -98,6 +98,19 @@ func (w *Webhooks) deliver(ctx context.Context, _ string, p db.WebhookPayload) e
 	return errors.Join(callErr, w.db.UpdateWebhookDelivery(ctx, delivery))
 }
 
+// giveUp ends a delivery whose job had no attempt left: those that were cut off count only for the job.
+func (w *Webhooks) giveUp(ctx context.Context, _ string, p db.WebhookPayload) error {
+	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil
+	}
+	if err != nil || delivery.Status == db.DeliveryMade {
+		return err
+	}
+	delivery.Status = db.DeliveryFailed
+	return w.db.UpdateWebhookDelivery(ctx, delivery)
+}
+
 // noteOutcome keeps since when nothing arrives at an endpoint, and disables one at which nothing has for
 // days, or that says that it is gone. Of one that was changed during the call, the call tells nothing.
 func (w *Webhooks) noteOutcome(ctx context.Context, called *db.WebhookEndpoint, arrived, gone bool) (disabled bool, err error) {

@@ -49,7 +49,7 @@ func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
 	w := &Webhooks{db: database, queue: job.NewQueue(database, nil), key: key, guard: newGuard(networks)}
 	w.client = newClient(w.guard)
 	// An endpoint is a lane, so that an organization whose endpoints hang leaves most workers to others.
-	job.Handle(w.queue, db.WebhookJob, job.Handler[db.WebhookPayload]{Do: w.deliver, Workers: 4 * MaxEndpoints})
+	job.Handle(w.queue, db.WebhookJob, job.Handler[db.WebhookPayload]{Do: w.deliver, Failed: w.giveUp, Workers: 4 * MaxEndpoints})
 	return w
 }
 
