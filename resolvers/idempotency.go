@@ -105,7 +105,7 @@ func identify(ctx context.Context, keys []string, operation *graphql.OperationCo
 // firstAnswer waits for the answer to the first request with a key; nil when this is the first.
 func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string) (*graphql.Response, error) {
 	patience := time.After(answerPatience)
-	for {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		earlier, err := r.DB.TakeIdempotencyKey(ctx, keyHash, requestHash)
 		if err != nil || earlier == nil {
 			return nil, err
@@ -125,7 +125,7 @@ func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string
 			return nil, ctx.Err()
 		case <-patience:
 			return nil, fault.New(fault.Conflict, "The first request with this %s is still under way. Send it again later.", transport.IdempotencyHeader).After(answerPatience)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(wait):
 		}
 	}
 }

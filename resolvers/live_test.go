@@ -37,7 +37,7 @@ const (
 	followAccepted = `subscription($org: ID!) {
 		invitationAccepted(organizationId: $org) { status user { email } organization { id } }
 	}`
-	followReceived = `subscription { invitationReceived { id status organization { id name } } }`
+	followReceived = `subscription { ... on Subscription { invitationReceived { id status organization { id name } } } }`
 )
 
 // soon is the second within which live updates come, and what a busy machine adds.

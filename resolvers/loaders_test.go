@@ -330,6 +330,9 @@ func TestLimits(t *testing.T) {
 				return p.postJSON("[" + strings.TrimSuffix(strings.Repeat(`{"query":"{ viewer { id } }"},`, 11), ",") + "]")
 			}, 400, fault.QueryTooComplex},
 			{"Body", func(p *person) *answer { return p.postJSON(`{"query":"{ viewer { id } } #` + long(1<<20) + `"}`) }, 413, fault.BadRequest},
+			{"PublicMutations", func(p *person) *answer {
+				return p.send(`mutation { a: requestPasswordReset(input: { email: "a@example.com" }) { requested } ... on Mutation { b: requestPasswordReset(input: { email: "a@example.com" }) { requested } } }`, nil)
+			}, 200, fault.QueryTooComplex},
 			{"NothingToFollow", func(p *person) *answer {
 				return p.send(`subscription($skip: Boolean! = true) { invitationReceived @skip(if: $skip) { id } }`, nil)
 			}, 200, fault.ValidationFailed},
