@@ -212,7 +212,7 @@ func (s *serveCommand) handler(leaving, draining context.Context, studio *studio
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.Handle("GET /readyz", readiness(leaving, studio.database))
 	mux.Handle("GET /metrics", studio.metrics())
-	handler := unkept(leaving, s.secured(mux))
+	handler := unkept(leaving, s.secured(arriving(bodyTime, mux)))
 	if s.traced {
 		handler = traced(handler)
 	}
@@ -258,6 +258,20 @@ func (s *studio) startBackground(ctx context.Context) (stop func()) {
 		cancel()
 		running.Wait()
 	}
+}
+
+// bodyTime is how long a request's body may take to arrive.
+const bodyTime = 30 * time.Second
+
+// arriving ends the wait for a body, of which net/http reads a good part before it answers, also when no
+// handler reads any. Whoever answers for longer than that takes the deadline away once the body is there.
+func arriving(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // secured says on every response what browsers must not do with it. Pages add their own policy.

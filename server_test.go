@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -753,6 +754,28 @@ func (o *postOffice) open(t *testing.T) []string {
 	go func() { _ = office.Serve(listener) }()
 	t.Cleanup(func() { _ = office.Close() })
 	return []string{"STUDIO_SMTP_URL=smtp://" + listener.Addr().String() + "?tls=none", "STUDIO_MAIL_FROM=Studio <studio@example.com>"}
+}
+
+// TestBodyMissing announces a body that never comes, where nobody reads it.
+func TestBodyMissing(t *testing.T) {
+	t.Parallel()
+	served := httptest.NewServer(arriving(50*time.Millisecond, http.NotFoundHandler()))
+	t.Cleanup(served.Close)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", served.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn) // to the end of the connection
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 404") {
+		t.Errorf("got %q and %v", answer, err)
+	}
 }
 
 func TestMail(t *testing.T) {

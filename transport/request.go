@@ -109,7 +109,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (operations []*gr
 	// What a client says is to come may never do so.
 	body.Grow(int(min(max(r.ContentLength, 0), usualBody)) + bytes.MinRead)
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, h.maxBodyBytes))
-	_ = controller.SetReadDeadline(time.Time{})
+	if err == nil { // or the rest would be waited for without end
+		_ = controller.SetReadDeadline(time.Time{})
+	}
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, false, refusal{http.StatusRequestEntityTooLarge,
 			fault.New(fault.BadRequest, "The body is too large. Send at most %d bytes.", h.maxBodyBytes)}
