@@ -106,6 +106,7 @@ func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
 	c.ctx = ctx
 	c.request = nil
 	c.acknowledged = true
+	c.socket.SetReadLimit(c.maxBodyBytes)
 	c.reply(message{Type: "connection_ack"})
 	return nil
 }

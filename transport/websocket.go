@@ -94,11 +94,14 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) error {
 		_ = socket.Close(closeBadSubprotocol, "Subprotocol not acceptable")
 		return nil
 	}
-	socket.SetReadLimit(h.maxBodyBytes)
+	socket.SetReadLimit(maxGreeting)
 	h.Open.Add(1) // before the request is over
 	go h.converse(socket, r)
 	return nil
 }
+
+// maxGreeting is how large a message may be before its sender is known, in bytes: tokens are far smaller.
+const maxGreeting = 8 << 10
 
 // bufferSize has room for most messages. Each WebSocket keeps two buffers, and net/http's are of 4 KiB.
 const bufferSize = 1 << 10

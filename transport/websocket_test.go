@@ -169,6 +169,7 @@ func TestWebSocketClose(t *testing.T) {
 		"Busy":             {[]string{`{"type":"connection_init","payload":{"authorization":"Bearer busy"}}`}, 1013, "Too many requests. Wait."},
 		"DuplicateID":      {[]string{initialise, wait, wait}, 4409, "Subscriber for 1 already exists"},
 		"SecondInit":       {[]string{initialise, initialise}, 4429, "Too many initialisation requests"},
+		"LargeGreeting":    {[]string{`{"type":"ping","payload":{"a":"` + strings.Repeat("a", 9000) + `"}}`}, 1009, "read limited at 8193 bytes"},
 		"TooLarge":         {[]string{initialise, strings.Repeat(" ", 5000)}, 1009, "read limited at 4097 bytes"},
 		"InitTimeout":      {nil, 4408, "Connection initialisation timeout"},
 	} {
