@@ -61,13 +61,13 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This operation has too many %s; at most %d are allowed.", limit.what, limit.max))
 		}
 	}
-	roots := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Mutation", "Subscription"})
 	switch operation.Operation.Operation {
 	case ast.Subscription:
-		if len(roots) != 1 {
+		if roots := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Subscription"}); len(roots) != 1 {
 			return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "A subscription has one field, and must not leave it out."))
 		}
 	case ast.Mutation:
+		roots := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Mutation"})
 		public := slices.DeleteFunc(roots, func(root graphql.CollectedField) bool { return root.Definition.Directives.ForName("public") == nil })
 		if len(public) > 1 { // or strangers have passwords hashed and mails sent by the hundred
 			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "Send %s and %s in operations of their own.", public[0].Alias, public[1].Alias))
