@@ -67,10 +67,14 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 			return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "A subscription has one field, and must not leave it out."))
 		}
 	case ast.Mutation:
-		roots := graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Mutation"})
-		public := slices.DeleteFunc(roots, func(root graphql.CollectedField) bool { return root.Definition.Directives.ForName("public") == nil })
-		if len(public) > 1 { // or strangers have passwords hashed and mails sent by the hundred
-			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "Send %s and %s in operations of their own.", public[0].Alias, public[1].Alias))
+		public := 0
+		for _, root := range graphql.CollectFields(operation, operation.Operation.SelectionSet, []string{"Mutation"}) {
+			if root.Definition.Directives.ForName("public") != nil {
+				public++
+			}
+		}
+		if public > 1 { // or strangers have passwords hashed and mails sent by the hundred
+			return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "Send each mutation that needs no account in an operation of its own."))
 		}
 	}
 	return nil
