@@ -179,7 +179,7 @@ const maxTries = 4
 // InTx runs fn in a transaction, which is committed when fn returns nil; inside a transaction fn
 // joins it. When two transactions meet in a way that the database can only end by stopping one,
 // fn runs anew from its beginning: what it sets outside, it must set each time, and it must do nothing
-// else that a rollback would not take back.
+// else that a rollback would not take back. ErrUncertain when the answer to the commit was lost.
 func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 	if d.inTx {
 		return fn(d)

@@ -83,7 +83,7 @@ func ofGraphQL(found *gqlerror.Error, input string) *fault.Error {
 		return fault.New(fault.ParseFailed, "%s", found.Message)
 	case string(fault.ValidationFailed):
 		switch {
-		case found.Message == "operation  not found":
+		case found.Message == "operation  not found": // for want of a name
 			return fault.New(fault.ValidationFailed, "Name one of the document's operations in operationName.")
 		case input != "" && strings.HasPrefix(found.Message, "cannot use "): // a number that is not the one sent
 			return nil
