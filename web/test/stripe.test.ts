@@ -47,6 +47,13 @@ const script = `window.Stripe = (key) => ({
     if (window.confirmed)
       return { error: { code: "setup_intent_unexpected_state", message: "It has succeeded.", setup_intent: setupIntent } };
     window.confirmed = true;
+    await new Promise((resolve) => {
+      const challenge = document.createElement("div"); // as of 3-D Secure
+      challenge.style = "position: fixed; inset: 0; z-index: 2147483647; background: white";
+      challenge.innerHTML = "<button>Authenticate</button>";
+      challenge.firstChild.onclick = () => resolve(challenge.remove());
+      document.body.append(challenge);
+    });
     return { setupIntent };
   },
 });`;
@@ -76,6 +83,7 @@ test("with an account at Stripe, the card is entered in Stripe's form", async ()
     route.request().postData()?.includes("SetCard") ? route.abort() : route.continue(),
   );
   await page.getByRole("button", { name: "Set this card" }).click();
+  await page.getByRole("button", { name: "Authenticate" }).click();
   await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
   await context.unroute("**/graphql");
   const sent = page.waitForRequest((request) => request.postData()?.includes("SetCard") ?? false);

@@ -264,7 +264,7 @@ describe("Billing", () => {
     await button(page, "Set a card").click();
     await page.getByLabel("declined at once").check();
     await button(page, "Set this card").click();
-    await dialog(page).getByRole("alert").getByText("declined").waitFor();
+    await page.getByRole("alert").getByText("declined").waitFor();
     await olive.looks("set-card");
     await page.getByLabel("Visa").check();
     await button(page, "Set this card").click();

@@ -1,6 +1,6 @@
 // How an organization pays: the card, coupons and credit, the next bills, and the invoices. For owners.
+import { useRef, useState } from "react";
 import { useMutation, useQuery } from "urql";
-import { Dialog } from "../components/dialog";
 import { money, When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Heading } from "../components/page";
@@ -57,6 +57,8 @@ export function BillingPage() {
 function Card({ card }: { card: BillingSummary["card"] }) {
   const { id } = useOrganization();
   const [, remove] = useMutation(RemoveCardDocument);
+  const [entering, setEntering] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
   return (
     <section className="card" aria-labelledby="card">
       <h2 id="card">Card</h2>
@@ -72,13 +74,15 @@ function Card({ card }: { card: BillingSummary["card"] }) {
         <p className="quiet">There is none. Set one before you create what costs money.</p>
       )}
       <div className="actions">
-        <Dialog
-          open={card ? "Change the card" : "Set a card"}
-          title={card ? "Change the card" : "Set a card"}
-          className={card ? undefined : "primary"}
+        <button
+          ref={opener}
+          type="button"
+          className={card || entering ? undefined : "primary"}
+          aria-expanded={entering}
+          onClick={() => setEntering(!entering)}
         >
-          {(close) => <CardSetup done={close} />}
-        </Dialog>
+          {card ? "Change the card" : "Set a card"}
+        </button>
         {card && (
           <Form
             send={() => remove({ input: { organizationId: id } })}
@@ -88,6 +92,15 @@ function Card({ card }: { card: BillingSummary["card"] }) {
           />
         )}
       </div>
+      {entering && (
+        // In no dialog: it would cover what Stripe shows above the page to have a bank ask its customer.
+        <CardSetup
+          done={() => {
+            setEntering(false);
+            opener.current?.focus();
+          }}
+        />
+      )}
     </section>
   );
 }
