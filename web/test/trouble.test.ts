@@ -309,3 +309,47 @@ test("who is removed is told so once, however long the next page takes", async (
   expect(await page.getByText("no longer have access").count()).toBe(1);
   visitor.content();
 });
+
+test("a size that somebody else changes meanwhile is where choosing goes on", async () => {
+  const rosa = await signUp("Rosa", "resize");
+  const ask = (query: string, variables: object) => server.ask(query, variables, rosa.token);
+  const { organizationId } = rosa;
+  await ask(
+    `mutation($organizationId: ID!) {
+      setCard(input: { organizationId: $organizationId, paymentMethodId: "pm_card_visa" }) { billing { id } }
+    }`,
+    { organizationId },
+  );
+  const { createInstance } = await ask(
+    `mutation($organizationId: ID!) {
+      createInstance(input: {
+        organizationId: $organizationId, name: "pears", region: "us-east-1"
+        computePlanId: "cloud-2gb", storageGb: 10
+      }) { instance { id } }
+    }`,
+    { organizationId },
+  );
+  const { page } = await enter(rosa);
+  await visitor.open("/organizations/resize");
+  await row("pears").getByText("Active").waitFor();
+  await streams(2);
+  await button("Resize pears").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Storage").selectOption("100");
+  await ask(
+    `mutation($id: ID!) {
+      resizeInstance(input: { instanceId: $id, computePlanId: "cloud-8gb", storageGb: 250 }) { instance { id } }
+    }`,
+    { id: createInstance.instance.id },
+  );
+  await row("pears").getByText("250 GB storage").waitFor();
+  await row("pears").getByText("Active").waitFor();
+  expect(await dialog.getByLabel("8 GB").isChecked()).toBe(true);
+  expect(await dialog.getByLabel("Storage").inputValue()).toBe("250");
+  const resize = dialog.getByRole("button", { name: "Resize" });
+  expect(await resize.isEnabled()).toBe(false);
+  await dialog.getByLabel("4 GB").check();
+  await resize.click();
+  await row("pears").getByText("4 GB memory · 250 GB storage").waitFor();
+  visitor.content();
+});

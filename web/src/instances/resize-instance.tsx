@@ -6,14 +6,17 @@ import { Answered } from "../components/page";
 import { type InstanceRow, ResizeInstanceDocument } from "../graphql";
 import { PlanChoices, StorageSelect, Total, useCatalog } from "./plan-fields";
 
-/** ResizeInstance asks for the new size. */
+/** ResizeInstance asks for the new size. What is not chosen follows the instance: others resize it, too. */
 export function ResizeInstance({ instance, done }: { instance: InstanceRow; done: () => void }) {
   const query = useCatalog();
   const [, resize] = useMutation(ResizeInstanceDocument);
-  const [plan, setPlan] = useState(instance.computePlan.id);
-  const [storageGb, setStorageGb] = useState(instance.storageGb ?? undefined);
+  const [chosenPlan, setPlan] = useState<string>();
+  const [chosenGb, setStorageGb] = useState(0);
   const { storageResizableAt } = instance;
   const resizable = !storageResizableAt || new Date(storageResizableAt) <= new Date();
+  const plan = chosenPlan ?? instance.computePlan.id;
+  const smallestGb = instance.storageGb ?? undefined;
+  const storageGb = smallestGb && Math.max(smallestGb, resizable ? chosenGb : 0);
   return (
     <Answered query={query}>
       {({ catalog }) => (
@@ -23,21 +26,19 @@ export function ResizeInstance({ instance, done }: { instance: InstanceRow; done
               input: {
                 instanceId: instance.id,
                 computePlanId: plan === instance.computePlan.id ? undefined : plan,
-                storageGb: storageGb === instance.storageGb ? undefined : storageGb,
+                storageGb: storageGb === smallestGb ? undefined : storageGb,
               },
             })
           }
           submit="Resize"
-          disabled={
-            plan === instance.computePlan.id && storageGb === (instance.storageGb ?? undefined)
-          }
+          disabled={plan === instance.computePlan.id && storageGb === smallestGb}
           done={done}
         >
           <PlanChoices catalog={catalog} type={instance.type} chosen={plan} choose={setPlan} />
           {storageGb !== undefined && (
             <StorageSelect
               catalog={catalog}
-              from={instance.storageGb ?? 0}
+              from={smallestGb}
               chosen={storageGb}
               choose={setStorageGb}
               disabled={!resizable}
