@@ -353,3 +353,28 @@ test("a size that somebody else changes meanwhile is where choosing goes on", as
   await row("pears").getByText("4 GB memory · 250 GB storage").waitFor();
   visitor.content();
 });
+
+test("what is typed in one organization is not taken along to another", async () => {
+  const petra = await signUp("Petra", "petra");
+  const { createOrganization } = await server.ask(
+    `mutation { createOrganization(input: { name: "Crowd", subdomain: "crowd" }) { organization { id } } }`,
+    {},
+    petra.token,
+  );
+  const emails = Array.from({ length: 20 }, (_, i) => `crowd${i}@example.com`);
+  await invite({ ...petra, organizationId: createOrganization.organization.id }, ...emails);
+  const { page } = await enter(petra);
+  await visitor.open("/organizations/petra/users");
+  await row("petra@example.com").waitFor();
+  await page.getByRole("link", { name: "All organizations" }).click();
+  await page.getByRole("link", { name: "Crowd" }).click();
+  await page.getByRole("link", { name: "Users" }).click();
+  await button("Next").click();
+  await expect.poll(() => page.getByRole("switch").count()).toBe(1);
+  await page.getByLabel("Email address").fill("half@typed");
+  await page.evaluate(() => history.go(-3));
+  await page.getByText("Petra's Organization").waitFor();
+  await row("petra@example.com").waitFor();
+  expect(await page.getByLabel("Email address").inputValue()).toBe("");
+  visitor.content();
+});

@@ -110,8 +110,9 @@ export function OrganizationFrame() {
         if (organization.viewerMembership.status !== "ACCEPTED")
           return <Invited {...organization} />;
         return (
-          <OrganizationContext value={organization}>
-            <Follow organization={organization} key={organization.id} />
+          // What is typed and turned to in one organization does not belong to another.
+          <OrganizationContext value={organization} key={organization.id}>
+            <Follow organization={organization} />
             <Tabs organization={organization} />
             {organization.viewerMembership.isOwner && <Overdue />}
             <Outlet />
