@@ -378,3 +378,33 @@ test("what is typed in one organization is not taken along to another", async ()
   expect(await page.getByLabel("Email address").inputValue()).toBe("");
   visitor.content();
 });
+
+test.each([
+  ["signing in", "/sign-in", "SignIn", "Sign in"],
+  ["signing up", "/sign-up", "SignUp", "Create the account"],
+])("after %s, it is told that who signed in cannot be shown", async (_, path, mutation, submit) => {
+  if (mutation === "SignIn") await signUp("Nina", "nina");
+  visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await visitor.open(path);
+  let signed = false;
+  await context.route("**/graphql", async (route) => {
+    if (signed) return route.abort();
+    signed = route.request().postData()?.includes(`mutation ${mutation}(`) ?? false;
+    await route.continue();
+  });
+  if (mutation === "SignUp") {
+    await page.getByLabel("First name").fill("Nora");
+    await page.getByLabel("Last name").fill("New");
+  }
+  const email = mutation === "SignUp" ? "nora@example.com" : "nina@example.com";
+  await page.getByLabel("Email address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await button(submit).click();
+  await page.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await page.getByLabel("Password").waitFor({ state: "hidden" });
+  await context.unroute("**/graphql");
+  await button("Try again").click();
+  await visitor.arrives("Instances");
+  visitor.content(/ERR_FAILED/);
+});

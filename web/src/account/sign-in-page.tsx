@@ -1,8 +1,9 @@
 // Signing in.
+import { type ReactNode, useState } from "react";
 import { Link, Navigate, useLocation, useSearchParams } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Field, Form } from "../components/form";
-import { Heading } from "../components/page";
+import { Failure, Heading, Loading } from "../components/page";
 import { SignInDocument, ViewerDocument } from "../graphql";
 import { useSession } from "../session";
 
@@ -29,28 +30,51 @@ export function SignInForm({ email, done }: { email?: string; done: () => void }
 }
 
 /** The path to go on to after signing in; addresses elsewhere are not followed. */
-export function useNext(): string {
+function useNext(): string {
   const next = useSearchParams()[0].get("next") ?? "/";
   return /^\/(?![/\\])/.test(next) ? next : "/";
 }
 
-/** SignInPage signs in, and goes on to where the person wanted to go. */
-export function SignInPage() {
+/**
+ * UntilSignedIn shows a way to sign in, and goes on to where the person wanted to go. Its children get
+ * the function to call when the server has signed in.
+ */
+export function UntilSignedIn({ children }: { children: (done: () => void) => ReactNode }) {
   const next = useNext();
-  const { search } = useLocation();
   const { renew } = useSession();
-  const [{ data }] = useQuery({ query: ViewerDocument });
+  const [done, setDone] = useState(false);
+  const [{ data, error, fetching }, again] = useQuery({ query: ViewerDocument });
   if (data?.viewer) return <Navigate to={next} replace />;
+  if (done && fetching) return <Loading />;
+  if (done && error)
+    return <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />;
   return (
     <section className="card">
-      <Heading>Sign in</Heading>
-      <SignInForm done={renew} />
-      <p>
-        <Link to="/forgot-password">Forgot your password?</Link>
-      </p>
-      <p>
-        New here? <Link to={`/sign-up${search}`}>Create an account</Link>
-      </p>
+      {children(() => {
+        setDone(true);
+        renew();
+      })}
     </section>
+  );
+}
+
+/** SignInPage signs in. */
+export function SignInPage() {
+  const { search } = useLocation();
+  return (
+    <UntilSignedIn>
+      {(done) => (
+        <>
+          <Heading>Sign in</Heading>
+          <SignInForm done={done} />
+          <p>
+            <Link to="/forgot-password">Forgot your password?</Link>
+          </p>
+          <p>
+            New here? <Link to={`/sign-up${search}`}>Create an account</Link>
+          </p>
+        </>
+      )}
+    </UntilSignedIn>
   );
 }

@@ -1,12 +1,11 @@
 // Signing up.
-import { Link, Navigate, useLocation } from "react-router";
-import { useMutation, useQuery } from "urql";
+import { Link, useLocation } from "react-router";
+import { useMutation } from "urql";
 import { Field, Form } from "../components/form";
 import { Heading } from "../components/page";
-import { SignUpDocument, ViewerDocument } from "../graphql";
+import { SignUpDocument } from "../graphql";
 import { SubdomainField } from "../organizations/subdomain-field";
-import { useSession } from "../session";
-import { useNext } from "./sign-in-page";
+import { UntilSignedIn } from "./sign-in-page";
 
 /** SignUpForm makes an account, for the invited address when there is an invitation. */
 export function SignUpForm({
@@ -60,21 +59,21 @@ export function SignUpForm({
 
 /** SignUpPage makes an account with its first organization, and signs in. */
 export function SignUpPage() {
-  const next = useNext();
   const { search } = useLocation();
-  const { renew } = useSession();
-  const [{ data }] = useQuery({ query: ViewerDocument });
-  if (data?.viewer) return <Navigate to={next} replace />;
   return (
-    <section className="card">
-      <Heading>Create an account</Heading>
-      <p className="quiet">
-        You get an organization of your own, in which you group instances and invite people.
-      </p>
-      <SignUpForm done={renew} />
-      <p>
-        You have an account? <Link to={`/sign-in${search}`}>Sign in</Link>
-      </p>
-    </section>
+    <UntilSignedIn>
+      {(done) => (
+        <>
+          <Heading>Create an account</Heading>
+          <p className="quiet">
+            You get an organization of your own, in which you group instances and invite people.
+          </p>
+          <SignUpForm done={done} />
+          <p>
+            You have an account? <Link to={`/sign-in${search}`}>Sign in</Link>
+          </p>
+        </>
+      )}
+    </UntilSignedIn>
   );
 }
