@@ -408,3 +408,28 @@ test.each([
   await visitor.arrives("Instances");
   visitor.content(/ERR_FAILED/);
 });
+
+test("a name that is being typed stays when somebody else renames", async () => {
+  const nils = await signUp("Nils", "renamed");
+  const rename = (name: string) =>
+    server.ask(
+      `mutation($organizationId: ID!, $name: String!) {
+        updateOrganization(input: { organizationId: $organizationId, name: $name }) { organization { id } }
+      }`,
+      { organizationId: nils.organizationId, name },
+      nils.token,
+    );
+  const { page } = await enter(nils);
+  await visitor.open("/organizations/renamed/settings");
+  await streams(2);
+  const name = page.getByLabel("Name", { exact: true });
+  await rename("First");
+  await page.getByRole("heading", { name: "First" }).waitFor();
+  expect(await name.inputValue()).toBe("First");
+  await name.fill("My own");
+  await rename("Second");
+  await page.getByRole("heading", { name: "Second" }).waitFor();
+  expect(await name.inputValue()).toBe("My own");
+  expect(await name.evaluate((input) => input === document.activeElement)).toBe(true);
+  visitor.content();
+});

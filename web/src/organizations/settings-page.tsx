@@ -1,4 +1,5 @@
 // An organization's name, and leaving or deleting it.
+import { useState } from "react";
 import { useNavigate } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Dialog } from "../components/dialog";
@@ -44,14 +45,22 @@ export function SettingsPage() {
 function Rename() {
   const { id, name } = useOrganization();
   const [, update] = useMutation(UpdateOrganizationDocument);
+  const [typed, setTyped] = useState<string>(); // until then, the field follows who else renames
   return (
     <Form
       inline
       send={({ name = "" }) => update({ input: { organizationId: id, name } })}
       submit="Rename"
       told="The organization is renamed."
+      done={() => setTyped(undefined)}
     >
-      <Field key={name} name="name" label="Name" defaultValue={name} autoComplete="off" />
+      <Field
+        name="name"
+        label="Name"
+        value={typed ?? name}
+        onChange={(event) => setTyped(event.target.value)}
+        autoComplete="off"
+      />
     </Form>
   );
 }
