@@ -5,6 +5,7 @@ import {
   type Client,
   createClient,
   fetchExchange,
+  getOperationName,
   makeOperation,
   mapExchange,
   type Operation,
@@ -12,6 +13,40 @@ import {
 } from "urql";
 import { cache } from "./cache";
 import { faultOf } from "./fault";
+
+/** Mutations that take or answer with a secret, for which the server keeps no answer. */
+const secretive = new Set([
+  "ChangePassword",
+  "CreateApiToken",
+  "ResetPassword",
+  "SignIn",
+  "SignUp",
+  "StartCardSetup",
+]);
+
+/**
+ * Gives each mutation an Idempotency-Key. When its answer is lost, the same mutation has the same key
+ * again, so that it has one effect, until the server has answered any: what is asked for after that is
+ * wanted anew.
+ */
+function onceEach() {
+  const unanswered = new Map<number, string>();
+  return mapExchange({
+    onOperation(operation) {
+      const { kind, key, query, context } = operation;
+      if (kind !== "mutation" || secretive.has(getOperationName(query) ?? "")) return operation;
+      // Not randomUUID, which browsers have over https only.
+      const idempotencyKey =
+        unanswered.get(key) ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
+      unanswered.set(key, idempotencyKey);
+      const fetchOptions = { headers: { "Idempotency-Key": idempotencyKey } };
+      return makeOperation(kind, operation, { ...context, fetchOptions });
+    },
+    onResult({ operation, error }) {
+      if (operation.kind === "mutation" && !error?.networkError) unanswered.clear();
+    },
+  });
+}
 
 /** Whether live updates arrive: "lost" until the server can be reached again. */
 export type Connection = "idle" | "live" | "lost";
@@ -96,6 +131,7 @@ export function connect(ended: () => void): Api {
             ? { ...result, data: undefined }
             : result,
       }),
+      onceEach(),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = "", variables }) => ({

@@ -433,3 +433,77 @@ test("a name that is being typed stays when somebody else renames", async () => 
   expect(await name.evaluate((input) => input === document.activeElement)).toBe(true);
   visitor.content();
 });
+
+test("what is sent again, as its answer was lost, has one effect", async () => {
+  const { page, context } = await enter(olive);
+  await visitor.open("/organizations");
+  const keys: (string | undefined)[] = [];
+  let lost = 0;
+  await context.route("**/graphql", async (route) => {
+    const request = route.request();
+    if (!request.postData()?.includes("mutation CreateOrganization")) return route.continue();
+    keys.push(request.headers()["idempotency-key"]);
+    if (lost === 0) return route.continue();
+    lost--;
+    await route.fetch();
+    await route.abort();
+  });
+  const dialog = page.getByRole("dialog");
+  const create = async (subdomain: string) => {
+    await dialog.getByLabel("Subdomain").fill(subdomain);
+    await dialog.getByRole("button", { name: "Create" }).click();
+  };
+  await button("Create a New Organization").click();
+  await dialog.getByLabel("Name").fill("Lost");
+  lost = 1;
+  await create("lost1");
+  await dialog.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await create("lost2");
+  await visitor.arrives("Instances"); // another request than the first
+  await page.getByRole("link", { name: "All organizations" }).click();
+  await button("Create a New Organization").click();
+  await dialog.getByLabel("Name").fill("Lost");
+  lost = 1;
+  await create("lost3");
+  await dialog.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await create("lost3");
+  await visitor.arrives("Instances");
+  expect(new URL(page.url()).pathname).toBe("/organizations/lost3");
+  expect(keys.map((key) => keys.indexOf(key))).toEqual([0, 1, 2, 2]);
+  visitor.content(/ERR_FAILED/);
+});
+
+test("what was taken back meanwhile is not taken for what was sent again", async () => {
+  const olaf = await signUp("Olaf", "olaf");
+  const { invited0 } = await invite(olive, "olaf@example.com");
+  await server.ask(
+    "mutation($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { organizationUser { id } } }",
+    { input: { organizationUserId: invited0.organizationUser.id } },
+    olaf.token,
+  );
+  const { page, context } = await enter(olive);
+  await visitor.open("/organizations/demo/users");
+  await streams(3);
+  const owner = page.getByRole("switch", { name: "Owner: olaf@example.com" });
+  await context.route("**/graphql", async (route) => {
+    if (!route.request().postData()?.includes("SetOrganizationOwner")) return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  const isOwner = async () => {
+    const { viewer } = await server.ask(
+      `{ viewer { organizations(search: "Olive's") { nodes { viewerMembership { isOwner } } } } }`,
+      {},
+      olaf.token,
+    );
+    return viewer.organizations.nodes[0].viewerMembership.isOwner;
+  };
+  await owner.click();
+  await expect.poll(() => owner.isChecked()).toBe(true); // by the event
+  await context.unroute("**/graphql");
+  await owner.click();
+  await expect.poll(() => owner.isChecked()).toBe(false);
+  await owner.click();
+  await until("Olaf is an owner", isOwner);
+  visitor.content(/ERR_FAILED/);
+});
