@@ -51,11 +51,13 @@ const end =
 /** A mutation that changes what the caller has: organizations, invitations, sessions, tokens. */
 const mine: UpdateResolver = (_, __, cache) => cache.invalidate("Query", "viewer");
 
-/** A mutation after which an organization is out of the caller's sight. */
-const left: UpdateResolver = (...change) => {
-  end("Organization", "organizationId")(...change);
-  mine(...change);
-};
+/** A mutation that ends what the caller has. */
+const left =
+  (type: string, id: string): UpdateResolver =>
+  (...change) => {
+    end(type, id)(...change);
+    mine(...change);
+  };
 
 /** Without an ID, an object is part of the one that holds it. */
 const part = () => null;
@@ -79,14 +81,15 @@ export const cache = () =>
       Mutation: {
         acceptInvitation: mine,
         addCoupon: within("COUPON"),
+        changePassword: mine,
         createApiToken: mine,
         createInstance: within("INSTANCE"),
         createOrganization: mine,
-        declineInvitation: mine,
+        declineInvitation: left("OrganizationUser", "organizationUserId"),
         deleteInstance: end("Instance", "instanceId"),
-        deleteOrganization: left,
+        deleteOrganization: left("Organization", "organizationId"),
         inviteUser: within("USER"),
-        leaveOrganization: left,
+        leaveOrganization: left("Organization", "organizationId"),
         payInvoice: (_, __, cache) => cache.invalidate("Billing"),
         registerInstance: within("INSTANCE"),
         removeCard: within("CARD"),

@@ -507,3 +507,52 @@ test("what was taken back meanwhile is not taken for what was sent again", async
   await until("Olaf is an owner", isOwner);
   visitor.content(/ERR_FAILED/);
 });
+
+test("changing the password ends the other sessions on the page, too", async () => {
+  const otto = await signUp("Otto", "otto");
+  await server.ask(
+    `mutation($password: String!) { signIn(input: { email: "otto@example.com", password: $password }) { token } }`,
+    { password },
+  );
+  const { page } = await enter(otto);
+  await visitor.open("/account");
+  const others = page.getByRole("button", { name: /^Sign out there/ });
+  await others.waitFor();
+  await page.getByLabel("Current password").fill(password);
+  await page.getByLabel("New password").fill("another horse battery");
+  await button("Change the password").click();
+  await others.waitFor({ state: "hidden" });
+  visitor.content();
+});
+
+test("an invitation that is declined on the organization's page is gone", async () => {
+  const dora = await signUp("Dora", "dora");
+  await invite(olive, "dora@example.com");
+  const { page } = await enter(dora);
+  await visitor.open("/organizations/demo");
+  await page.getByText("You are invited to this organization.").waitFor();
+  await button("Decline to join Olive's Organization").click();
+  await visitor.arrives("Not found");
+  visitor.content();
+});
+
+test("an address that is verified in another tab is verified in this one", async () => {
+  const { signUp } = await server.ask(
+    `mutation($password: String!) {
+      signUp(input: { email: "vera@example.com", password: $password, firstName: "Vera", lastName: "V" }) { token }
+    }`,
+    { password },
+  );
+  const { page } = await enter({ token: signUp.token, organizationId: "" });
+  await visitor.open("/account");
+  await page.getByText("Please verify").waitFor();
+  const token = (await server.link("vera@example.com", "/verify-email/")).split("/").pop();
+  await server.ask(
+    "mutation($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }",
+    { token },
+  );
+  // Without a window, all tabs are visible.
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  await page.getByText("Please verify").waitFor({ state: "hidden" });
+  visitor.content();
+});
