@@ -125,7 +125,9 @@ export class Server {
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const desktop = { width: 1280, height: 800 };
-const phone = { width: 390, height: 844 };
+
+/** The size of a phone's window. */
+export const phone = { width: 390, height: 844 };
 
 /** Visitor is somebody with a browser of their own: cookies are not shared. */
 export class Visitor {
@@ -163,6 +165,14 @@ export class Visitor {
     expect(unexpected).toEqual([]);
   }
 
+  /** Fails when the page scrolls sideways. */
+  async fits(name: string) {
+    const wider = await this.page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    expect(wider, `${name} is wider than the window`).toBe(0);
+  }
+
   /**
    * Takes pictures of the page, light and dark, on a desktop and on a phone, and fails for each
    * barrier that axe finds, and when the page scrolls sideways. What is excluded is named by selectors.
@@ -177,10 +187,7 @@ export class Visitor {
       for (const colorScheme of ["light", "dark"] as const) {
         await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await this.page.screenshot({ path: `screenshots/${name}-${colorScheme}${width}.png` });
-        const wider = await this.page.evaluate(
-          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        );
-        expect(wider, `${name}${width} is wider than the window`).toBe(0);
+        await this.fits(name + width);
         await this.page.evaluate(axe);
         const barriers = await this.page.evaluate(
           async ([rules, exclude]) => {

@@ -1,7 +1,7 @@
 // What goes wrong on the way to the server, and with what people enter: each is told, and nothing is lost.
 import type { Browser, WebSocketRoute } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { launch, Server, until, type Visitor, visit } from "./studio";
+import { launch, phone, Server, until, type Visitor, visit } from "./studio";
 
 let server: Server;
 let browser: Browser;
@@ -554,5 +554,47 @@ test("an address that is verified in another tab is verified in this one", async
   // Without a window, all tabs are visible.
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await page.getByText("Please verify").waitFor({ state: "hidden" });
+  visitor.content();
+});
+
+test.each([
+  ["of several words", "Rheinische Gesellschaft für angewandte Datenbanktechnik mbH & Co"],
+  ["of one word", "W".repeat(64)],
+])("a long name %s fits on a phone", async (_, name) => {
+  const subdomain = name.includes(" ") ? "words" : "word";
+  const wanda = await signUp(name.slice(0, 32), subdomain);
+  await server.ask(
+    `mutation($organizationId: ID!, $name: String!) {
+      updateOrganization(input: { organizationId: $organizationId, name: $name }) { organization { id } }
+    }`,
+    { organizationId: wanda.organizationId, name },
+    wanda.token,
+  );
+  await invite(wanda, `${subdomain}1@example.com`, `${subdomain}2@example.com`);
+  const { page } = await enter(wanda);
+  await page.setViewportSize(phone);
+  for (const [path, heading] of Object.entries({
+    "/organizations": "Organizations",
+    "/account": "Account",
+    [`/organizations/${subdomain}`]: "Instances",
+    [`/organizations/${subdomain}/users`]: "Users",
+    [`/organizations/${subdomain}/billing`]: "Billing",
+    [`/organizations/${subdomain}/activity`]: "Activity",
+    [`/organizations/${subdomain}/settings`]: "Settings",
+  })) {
+    await visitor.open(path);
+    await visitor.arrives(heading);
+    await page.locator(".loading").first().waitFor({ state: "detached" });
+    await visitor.fits(path);
+  }
+  visitor.content();
+  await visitor.context.close();
+
+  const link = await server.link(`${subdomain}1@example.com`, "/invitations/");
+  await enter(await signUp("Wilma", `${subdomain}1`));
+  await visitor.page.setViewportSize(phone);
+  await visitor.open(link);
+  await button(`Join ${name}`).waitFor();
+  await visitor.fits("invitation");
   visitor.content();
 });
