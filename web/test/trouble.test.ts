@@ -598,3 +598,42 @@ test.each([
   await visitor.fits("invitation");
   visitor.content();
 });
+
+test("the focus stays where something was done", async () => {
+  const { page, context } = await enter(await signUp("Fay", "focus"));
+  await visitor.open("/organizations/focus/users");
+  await page.getByLabel("Email address").fill("fred@example.com");
+  await button("Invite").click();
+  await row("fred@example.com").waitFor();
+  const owner = page.getByRole("switch", { name: "Owner: focus@example.com" });
+  const resend = button("Resend the invitation to fred@example.com");
+  for (const [control, key, told] of [
+    [resend, "Enter", "is on its way"],
+    [owner, "Space", "keeps at least one owner"],
+  ] as const) {
+    await control.focus();
+    await page.keyboard.press(key);
+    await page.getByText(told).first().waitFor();
+    expect(await control.evaluate((element) => element === document.activeElement)).toBe(true);
+  }
+  // While it is under way, once is enough.
+  let sent = 0;
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await context.route("**/graphql", async (route) => {
+    if (route.request().postData()?.includes("SetOrganizationOwner")) {
+      sent++;
+      await answered;
+    }
+    await route.continue();
+  });
+  await owner.press("Space");
+  await until("it is under way", async () => sent === 1 && !(await owner.isEnabled()));
+  await owner.press("Space");
+  answer();
+  await expect.poll(() => owner.isEnabled()).toBe(true);
+  expect(sent).toBe(1);
+  visitor.content();
+});

@@ -95,7 +95,8 @@ export function Form<Data>(props: FormProps<Data>) {
           type="submit"
           className={props.dangerous ? "danger" : props.quiet ? undefined : "primary"}
           aria-label={props.label}
-          disabled={props.disabled || busy}
+          disabled={props.disabled}
+          aria-disabled={busy || undefined} // `disabled` would lose the focus
         >
           {props.submit}
           {busy && "…"}

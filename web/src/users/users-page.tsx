@@ -168,10 +168,11 @@ function OwnerSwitch({ user }: { user: UserRow }) {
           aria-describedby={why && id}
           checked={user.isOwner}
           aria-checked={user.isOwner}
-          disabled={user.status !== "ACCEPTED" || fetching}
-          onChange={(event) =>
-            void setOwner({ input: { organizationUserId: user.id, isOwner: event.target.checked } })
-          }
+          disabled={user.status !== "ACCEPTED"}
+          aria-disabled={fetching || undefined} // `disabled` would lose the focus
+          onChange={({ target: { checked: isOwner } }) => {
+            if (!fetching) void setOwner({ input: { organizationUserId: user.id, isOwner } });
+          }}
         />
         Owner
       </label>
