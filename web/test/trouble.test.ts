@@ -637,3 +637,20 @@ test("the focus stays where something was done", async () => {
   expect(sent).toBe(1);
   visitor.content();
 });
+
+test("a name with two spaces is shown as it is to be typed", async () => {
+  const bea = await signUp("Bea", "blue");
+  await server.ask(
+    `mutation($organizationId: ID!) {
+      updateOrganization(input: { organizationId: $organizationId, name: "Blue  Barn" }) { organization { id } }
+    }`,
+    { organizationId: bea.organizationId },
+    bea.token,
+  );
+  const { page } = await enter(bea);
+  await visitor.open("/organizations/blue/settings");
+  await button("Delete…").click();
+  const shown = await page.getByRole("dialog").locator("label").innerText();
+  expect(shown).toBe("Type “Blue  Barn” to confirm");
+  visitor.content();
+});
