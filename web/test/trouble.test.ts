@@ -654,3 +654,30 @@ test("a name with two spaces is shown as it is to be typed", async () => {
   expect(shown).toBe("Type “Blue  Barn” to confirm");
   visitor.content();
 });
+
+test.each([
+  ["cannot copy", () => Object.defineProperty(navigator, "clipboard", { value: undefined })],
+  [
+    "refuses to copy",
+    () =>
+      Object.defineProperty(navigator, "clipboard", {
+        value: { writeText: () => Promise.reject(new DOMException("no", "NotAllowedError")) },
+      }),
+  ],
+])("a token can be taken from a browser that %s", async (what, browserThat) => {
+  const { page } = await enter(olive);
+  await page.addInitScript(browserThat);
+  await visitor.open("/account");
+  await button("Create a token").click();
+  await page.getByLabel("Name", { exact: true }).fill(what);
+  await button("Create").click();
+  await page.getByText("It is shown only now").waitFor();
+  if (what === "cannot copy") {
+    expect(await button("Copy").count()).toBe(0);
+  } else {
+    await button("Copy").click();
+    await page.getByText("Your browser does not let Studio copy.").waitFor();
+  }
+  await button("Done").click();
+  visitor.content();
+});

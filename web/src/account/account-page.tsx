@@ -5,6 +5,7 @@ import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
+import { useToast } from "../components/toasts";
 import {
   type Access,
   AccessDocument,
@@ -208,6 +209,12 @@ function NewToken({ close }: { close: () => void }) {
   const [, create] = useMutation(CreateApiTokenDocument);
   const [token, setToken] = useState<string>();
   const [copied, setCopied] = useState(false);
+  const toast = useToast();
+  const copy = (token: string) =>
+    navigator.clipboard.writeText(token).then(
+      () => setCopied(true),
+      () => toast("Your browser does not let Studio copy. Please select the token, and copy it."),
+    );
   if (token) {
     return (
       <>
@@ -218,13 +225,11 @@ function NewToken({ close }: { close: () => void }) {
           <code className="token">{token}</code>
         </p>
         <div className="actions">
-          <button
-            type="button"
-            className="primary"
-            onClick={() => void navigator.clipboard.writeText(token).then(() => setCopied(true))}
-          >
-            {copied ? "Copied" : "Copy"}
-          </button>
+          {navigator.clipboard && ( // browsers have it over https only
+            <button type="button" className="primary" onClick={() => void copy(token)}>
+              {copied ? "Copied" : "Copy"}
+            </button>
+          )}
           <button type="button" onClick={close}>
             Done
           </button>
