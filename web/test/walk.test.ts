@@ -226,7 +226,7 @@ describe("Users", () => {
     await button(olive.page, "Remove ines@example.com").click();
     await dialog(olive.page).getByLabel("Type DELETE").fill("delete");
     await button(olive.page, "Remove").click();
-    await dialog(olive.page).getByText("DELETE", { exact: false }).last().waitFor();
+    await dialog(olive.page).locator(".wrong").getByText("DELETE").waitFor();
     await dialog(olive.page).getByLabel("Type DELETE").fill("DELETE");
     await olive.looks("remove-user");
     await button(olive.page, "Remove").click();
@@ -320,7 +320,7 @@ describe("Instances", () => {
     await dialog(page).locator(".wrong").waitFor();
     await dialog(page).getByLabel("Name").fill("cellar");
     await dialog(page).getByLabel("2 GB").check();
-    await dialog(page).getByText("$191.90 a year").last().waitFor();
+    await dialog(page).locator(".total").getByText("$191.90 a year").waitFor();
     await olive.looks("register-instance");
     await button(page, "Register").click();
     await row(page, "https://db.example.com:9925").getByText("Active").waitFor();
@@ -438,7 +438,7 @@ describe("Leaving", () => {
     const { page } = olive;
     await tab(page, "Settings").click();
     await olive.arrives("Settings");
-    await page.getByRole("main").getByText("instance").first().waitFor();
+    await page.locator(".blockers").getByText("instance").waitFor();
     expect(await button(page, "Delete…").isDisabled()).toBe(true);
     await olive.looks("settings");
     await page.getByLabel("Name").fill("Orchard and Cellar");
