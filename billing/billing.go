@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -71,11 +72,11 @@ func New(
 		drift: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "studio_billing_drift_total", Help: "Differences from Stripe that the sweep found."}),
 	}
-	job.Handle(jobs, openJob, job.Handler[task]{Do: b.open})
-	job.Handle(jobs, setJob, job.Handler[task]{Do: b.setCard})
-	job.Handle(jobs, removeJob, job.Handler[task]{Do: b.removeCard})
+	job.Handle(jobs, openJob, job.Handler[task]{Do: b.open, Failed: b.refreshLater, NoRetry: true})
+	job.Handle(jobs, setJob, job.Handler[task]{Do: b.setCard, Failed: b.refreshLater, NoRetry: true})
+	job.Handle(jobs, removeJob, job.Handler[task]{Do: b.removeCard, Failed: b.refreshLater, NoRetry: true})
 	job.Handle(jobs, couponJob, job.Handler[task]{Do: b.addCoupon, Failed: b.couponGivenUp})
-	job.Handle(jobs, payJob, job.Handler[task]{Do: b.payInvoice})
+	job.Handle(jobs, payJob, job.Handler[task]{Do: b.payInvoice, Failed: b.refreshLater, NoRetry: true})
 	job.Handle(jobs, refreshJob, job.Handler[task]{Do: b.refreshNow})
 	job.Handle(jobs, mailJob, job.Handler[failedPayment]{Do: b.mailFailure})
 	return b
@@ -142,11 +143,11 @@ type task struct {
 	Sweep   bool   `json:",omitempty"`
 }
 
-// change does what an owner asks for: the check under the organization's lock, then the job. A check
-// that answers false tells that there is nothing to do. To those who do not belong to the
-// organization, what they named is missing.
+// change does what an owner asks for: the check under the organization's lock, which may complete the task,
+// then the job. A check that answers false tells that there is nothing to do. To those who do not belong to
+// the organization, what they named is missing.
 func (b *Billing) change(
-	ctx context.Context, actor *db.User, kind string, t task, missing *fault.Error, check func(tx *db.DB) (bool, error),
+	ctx context.Context, actor *db.User, kind string, t *task, missing *fault.Error, check func(tx *db.DB) (bool, error),
 ) error {
 	t.ActorID = actor.ID
 	var jobID string
@@ -171,6 +172,9 @@ func (b *Billing) change(
 	return err
 }
 
+// givingUp is how long it may take to store that a job is over, also when its own time is.
+const givingUp = 10 * time.Second
+
 // giveUp ends a job that is done now or not at all. When Stripe failed nobody knows how far it came,
 // so a refresh is left, to be tried until Stripe answers.
 func (b *Billing) giveUp(ctx context.Context, organizationID string, err error) error {
@@ -178,14 +182,20 @@ func (b *Billing) giveUp(ctx context.Context, organizationID string, err error) 
 		return err
 	}
 	zerolog.Ctx(ctx).Error().Err(err).Str("organization", organizationID).Msg("Stripe failed")
-	err = b.db.InTx(ctx, func(tx *db.DB) error {
-		_, err := b.jobs.Enqueue(ctx, tx, refreshJob, task{OrganizationID: organizationID}, job.InLane(organizationID))
-		return err
-	})
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), givingUp)
+	defer cancel()
+	if err := b.refreshLater(ctx, "", task{OrganizationID: organizationID}); err != nil {
 		return err
 	}
 	return errUnavailable
+}
+
+// refreshLater leaves a refresh after a job that failed.
+func (b *Billing) refreshLater(ctx context.Context, _ string, t task) error {
+	return b.db.InTx(ctx, func(tx *db.DB) error {
+		_, err := b.jobs.Enqueue(ctx, tx, refreshJob, task{OrganizationID: t.OrganizationID}, job.InLane(t.OrganizationID))
+		return err
+	})
 }
 
 // accountOf is an organization's account; an empty one, of no customer, when there is none.

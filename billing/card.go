@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/stripe/stripe-go/v85"
@@ -19,7 +20,7 @@ import (
 // publishable key stands for us.
 func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizationID string) (clientSecret, publishableKey string, err error) {
 	var account *db.BillingAccount
-	err = b.change(ctx, actor, openJob, task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
+	err = b.change(ctx, actor, openJob, &task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		account, err = accountOf(ctx, tx, organizationID)
 		return err == nil && account.CustomerID == "", err
 	})
@@ -51,7 +52,7 @@ func (b *Billing) SetCard(ctx context.Context, actor *db.User, organizationID, m
 	if !paymentMethodID.MatchString(methodID) {
 		return nil, errPaymentMethod
 	}
-	t := task{OrganizationID: organizationID, PaymentMethodID: methodID}
+	t := &task{OrganizationID: organizationID, PaymentMethodID: methodID}
 	err := b.change(ctx, actor, setJob, t, organization.ErrMissing, func(*db.DB) (bool, error) { return true, nil })
 	if err != nil {
 		return nil, err
@@ -99,28 +100,37 @@ func (b *Billing) replaceCard(ctx context.Context, jobID string, t task, account
 	if err != nil {
 		return err
 	}
-	return b.detachCards(ctx, jobID, account, method.ID)
+	return b.detachCards(ctx, jobID, account, method.ID, true)
 }
 
-// detachCards takes all cards but one from a customer.
-func (b *Billing) detachCards(ctx context.Context, jobID string, account *db.BillingAccount, except string) error {
+// detachCards takes all cards from a customer, its own last and only unless that is to be kept; "" for none.
+// Without its own nothing is taken: whoever took that has done all there was to do, and the card that is there
+// can have been set since.
+func (b *Billing) detachCards(ctx context.Context, jobID string, account *db.BillingAccount, own string, keep bool) error {
 	params := &stripe.CustomerListPaymentMethodsParams{Customer: &account.CustomerID, Type: stripe.String("card")}
 	params.Limit = stripe.Int64(100)
-	var others []string // read to the end first: a page begins after a card that is still there
+	var found []string // read to the end first: a page begins after a card that is still there
 	for method, err := range b.stripe.V1Customers.ListPaymentMethods(ctx, params).All(ctx) {
 		if err != nil {
 			return err
 		}
-		if method.ID != except {
-			others = append(others, method.ID)
-		}
+		found = append(found, method.ID)
 	}
-	for _, id := range others {
+	if own != "" && !slices.Contains(found, own) {
+		return nil
+	}
+	for _, id := range found {
+		if id == own {
+			continue
+		}
 		if err := b.detach(ctx, jobID, id); err != nil {
 			return err
 		}
 	}
-	return nil
+	if own == "" || keep {
+		return nil
+	}
+	return b.detach(ctx, jobID, own)
 }
 
 func (b *Billing) detach(ctx context.Context, jobID, methodID string) error {
@@ -130,8 +140,12 @@ func (b *Billing) detach(ctx context.Context, jobID, methodID string) error {
 
 // RemoveCard removes the organization's card. CARD_IN_USE while there are paid instances.
 func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID string) (*db.BillingAccount, error) {
-	err := b.change(ctx, actor, removeJob, task{OrganizationID: organizationID}, organization.ErrMissing, func(tx *db.DB) (bool, error) {
+	t := &task{OrganizationID: organizationID}
+	err := b.change(ctx, actor, removeJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		account, err := removable(ctx, tx, organizationID)
+		if account != nil {
+			t.PaymentMethodID = stripe.StringValue(account.PaymentMethodID)
+		}
 		return account != nil, err
 	})
 	if err != nil {
@@ -166,7 +180,7 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 	if err != nil || account == nil {
 		return err
 	}
-	if err = b.detachCards(ctx, jobID, account, ""); err == nil {
+	if err = b.detachCards(ctx, jobID, account, t.PaymentMethodID, false); err == nil {
 		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
 	}
 	return b.giveUp(ctx, t.OrganizationID, err)

@@ -1,9 +1,11 @@
 package billing_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"studio/billing"
@@ -221,6 +223,69 @@ func TestRemoveCard(t *testing.T) {
 		})
 	})
 	t.Run("AgainstBill", func(t *testing.T) { each(t, testRemoveAgainstBill) })
+}
+
+// TestLaterCard sets a card after a change of the card that went wrong, or is still under way in a process
+// that lost it: the later one stays.
+func TestLaterCard(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(g *group) error{
+		"Set": func(g *group) error {
+			_, err := g.bills.SetCard(g.ctx, g.owner, g.id, "pm_card_mastercard")
+			return err
+		},
+		"Remove": func(g *group) error { _, err := g.bills.RemoveCard(g.ctx, g.owner, g.id); return err },
+	} {
+		kept := func(g *group) {
+			equal(g.server, "jobs left", g.work(), 0)
+			equal(g.server, "last4", g.account().CardLast4, "4242")
+			g.agree()
+		}
+		t.Run(name+"Failed", func(t *testing.T) {
+			for _, table := range []string{"users", "invoices"} { // which are read before and after Stripe is told
+				t.Run(table, func(t *testing.T) {
+					each(t, func(s *server) {
+						g := s.carded("Olive")
+						s.exec("ALTER TABLE " + table + " RENAME TO lost")
+						if change(g) == nil {
+							t.Error("nobody told of the failure")
+						}
+						s.exec("ALTER TABLE lost RENAME TO " + table)
+						g.setCard("pm_card_visa")
+						kept(g)
+					})
+				})
+			}
+		})
+		t.Run(name+"Overtaken", func(t *testing.T) {
+			each(t, func(s *server) {
+				g := s.carded("Olive")
+				var overtaken atomic.Bool
+				s.cutting(func(_ int, before bool) bool {
+					if before && s.last("GET /v1/customers/"+g.account().CustomerID+"/payment_methods") && !overtaken.Swap(true) {
+						s.exec("UPDATE jobs SET leased_until = NULL WHERE leased_until IS NOT NULL")
+						equal(s, "jobs left", s.work(), 0)
+						g.setCard("pm_card_visa")
+					}
+					return false
+				})
+				_ = change(g) // which may not know how the other has fared
+				kept(g)
+			})
+		})
+	}
+	// A call that nobody waits for any more has a refresh left all the same.
+	t.Run("Canceled", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			ctx, cancel := context.WithCancel(s.ctx)
+			s.cutting(func(_ int, before bool) bool { cancel(); return before })
+			_, _, err := s.bills.StartCardSetup(ctx, g.owner, g.id)
+			s.refused(err, fault.Unavailable, "")
+			s.up()
+			equal(s, "jobs", len(s.jobs()), 1)
+		})
+	})
 }
 
 // affordable asks whether something that costs money could be paid for.

@@ -31,7 +31,7 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 	if !promotionCode.MatchString(code) {
 		return nil, nil, errNoCode
 	}
-	t := task{OrganizationID: organizationID, Code: code, CouponID: db.NewID(db.CouponPrefix)}
+	t := &task{OrganizationID: organizationID, Code: code, CouponID: db.NewID(db.CouponPrefix)}
 	err := b.change(ctx, actor, couponJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		_, err := tx.CouponByCode(ctx, organizationID, code)
 		if err == nil {

@@ -187,7 +187,7 @@ func (b *Billing) PayInvoice(ctx context.Context, actor *db.User, invoiceID stri
 	if err != nil {
 		return nil, err
 	}
-	t := task{OrganizationID: invoice.OrganizationID, InvoiceID: invoiceID}
+	t := &task{OrganizationID: invoice.OrganizationID, InvoiceID: invoiceID}
 	err = b.change(ctx, actor, payJob, t, missing, func(tx *db.DB) (bool, error) {
 		if invoice, err = tx.InvoiceByID(ctx, invoiceID); err != nil {
 			return false, err

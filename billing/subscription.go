@@ -282,7 +282,7 @@ func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error
 			return err
 		}
 	}
-	if err := b.detachCards(ctx, jobID, account, ""); err != nil {
+	if err := b.detachCards(ctx, jobID, account, "", false); err != nil {
 		return err
 	}
 	_, err = b.refresh(ctx, organizationID, cause{}, nil)

@@ -54,6 +54,9 @@ type Handler[P any] struct {
 	// Failed, if set, undoes what a job that is to be given up has left. It is called again, as Do is,
 	// until it returns nil: only then the job is given up.
 	Failed func(ctx context.Context, jobID string, payload P) error
+	// NoRetry gives a job up at its first error, as what is done now or not at all. One that was cut off is
+	// still taken up again: it has kept its lane.
+	NoRetry bool
 	// Workers, if set, is how many run at once in a process, for jobs that mostly wait.
 	Workers int
 }
@@ -84,6 +87,7 @@ func NewQueue(database *db.DB, permanent error) *Queue {
 // handler is a Handler of any payload, complete.
 type handler struct {
 	do, failed func(ctx context.Context, row *db.Job) error
+	noRetry    bool
 	workers    int
 }
 
@@ -92,7 +96,7 @@ func Handle[P any](q *Queue, kind string, h Handler[P]) {
 	if h.Failed == nil {
 		h.Failed = func(context.Context, string, P) error { return nil }
 	}
-	q.handlers[kind] = handler{given(h.Do), given(h.Failed), cmp.Or(h.Workers, workers)}
+	q.handlers[kind] = handler{given(h.Do), given(h.Failed), h.NoRetry, cmp.Or(h.Workers, workers)}
 }
 
 // given has a function be given its job's payload, and turns a panic, which would end the process and
@@ -163,8 +167,8 @@ func (q *Queue) Wake(kinds ...string) {
 var ErrPending = errors.New("the job is not over yet")
 
 // Do does a committed job at once and returns what came of it: nil, the fault with which it was
-// refused, ErrPending, or an error after which it is tried again in the background. It goes on to
-// its end also when ctx is cancelled.
+// refused, ErrPending, or an error after which it is tried again in the background, or given up. It
+// goes on to its end also when ctx is cancelled.
 func (q *Queue) Do(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -345,7 +349,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	}
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
 	row.LeasedUntil = nil
-	if errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
+	if handler.noRetry || errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
 		if failedErr := handler.failed(ctx, row); failedErr != nil {
 			log.Error().Err(failedErr).Msg("a job cannot be given up; that is tried again")
 		} else {

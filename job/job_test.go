@@ -271,24 +271,33 @@ func TestQueue(t *testing.T) {
 			})
 		})
 	}
-	t.Run("Permanent", func(t *testing.T) {
-		on(t, func(p *process, _ opener) {
-			failed := 0
-			job.Handle(p.queue, "work", job.Handler[any]{
-				Do:     func(context.Context, string, any) error { return fmt.Errorf("wrapped: %w", errPermanent) },
-				Failed: func(context.Context, string, any) error { failed++; return nil },
+	for name, test := range map[string]struct {
+		err     error
+		noRetry bool
+	}{
+		"Permanent": {fmt.Errorf("wrapped: %w", errPermanent), false},
+		"NoRetry":   {errOnPurpose, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(p *process, _ opener) {
+				failed := 0
+				job.Handle(p.queue, "work", job.Handler[any]{
+					Do:      func(context.Context, string, any) error { return test.err },
+					Failed:  func(context.Context, string, any) error { failed++; return nil },
+					NoRetry: test.noRetry,
+				})
+				p.enqueue("work", nil)
+				for range 2 {
+					p.turn()
+					p.wantJobs(stored{1, test.err.Error(), true})
+					p.Advance(30 * 24 * time.Hour)
+				}
+				if failed != 1 {
+					p.Errorf("Failed was called %d times", failed)
+				}
 			})
-			p.enqueue("work", nil)
-			for range 2 {
-				p.turn()
-				p.wantJobs(stored{1, "wrapped: it will never work", true})
-				p.Advance(30 * 24 * time.Hour)
-			}
-			if failed != 1 {
-				p.Errorf("Failed was called %d times", failed)
-			}
 		})
-	})
+	}
 	// A panic of one job must end neither the process nor those that try the job after it.
 	t.Run("Panic", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
