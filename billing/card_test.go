@@ -100,6 +100,7 @@ func TestSetCard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(s *server) {
 				g := s.group("Olive")
+				s.drop(true)
 				s.cutting(func(_ int, before bool) bool { return !before && s.last(call) })
 				_, err := s.bills.SetCard(s.ctx, g.owner, g.id, "pm_card_visa")
 				s.refused(err, fault.Unavailable, "")

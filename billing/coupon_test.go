@@ -265,8 +265,10 @@ func TestAddCoupon(t *testing.T) {
 						}
 						return away.Load()
 					})
+					s.drop(true)
 					_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
 					s.refused(err, fault.Unavailable, "")
+					s.drop(false)
 					for range 17 {
 						s.work()
 					}

@@ -259,7 +259,7 @@ func (o operation) done(g *group) {
 func TestDropped(t *testing.T) {
 	each(t, func(s *server) {
 		g, other := s.group("Olive"), s.group("Otto")
-		s.dropping = true
+		s.drop(true)
 		s.cutting(func(call int, before bool) bool { return call == 3 && !before }) // look-up, balance, credit
 		g.add("WELCOME50")
 		s.down()

@@ -56,8 +56,9 @@ type server struct {
 	cut        func(call int, before bool) bool
 	canned     map[string]string // answers by call that are not the sandbox's
 	received   []received
-	losing     bool // webhooks
-	dropping   bool // the connection, when the wire is cut, where otherwise the answer is an error
+	losing     bool            // webhooks
+	dropping   bool            // the connection, when the wire is cut, where otherwise the answer is an error
+	stored     map[string]bool // idempotency keys that were answered so, which Stripe repeats
 	statements []string
 	watch      func(statement string)
 }
@@ -75,7 +76,7 @@ func each(t *testing.T, test func(s *server)) {
 
 func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 	t.Helper()
-	s := &server{T: t, ctx: zerolog.Nop().WithContext(t.Context()), open: open, clock: &dbtest.Clock{Start: noon}}
+	s := &server{T: t, ctx: zerolog.Nop().WithContext(t.Context()), open: open, clock: &dbtest.Clock{Start: noon}, stored: map[string]bool{}}
 	s.db = open(db.WithClock(s.clock.Now), db.WithStatementHook(s.count))
 	s.queue = job.NewQueue(s.db, mail.ErrPermanent)
 
@@ -131,18 +132,25 @@ func (s *server) wire(api http.Handler) http.Handler {
 		s.mu.Lock()
 		s.calls = append(s.calls, r.Method+" "+r.URL.Path)
 		number, cut, canned := len(s.calls), s.cut, s.canned[r.Method+" "+r.URL.Path]
+		key := r.Header.Get("Idempotency-Key")
+		stored, dropping := s.stored[key], s.dropping
 		s.mu.Unlock()
-		if r.Method == http.MethodPost && r.Header.Get("Idempotency-Key") == "" {
+		if r.Method == http.MethodPost && key == "" {
 			s.Errorf("no idempotency key: %s", r.URL.Path)
 		}
 		broken := func() {
-			if s.dropping {
+			if dropping {
 				panic(http.ErrAbortHandler)
+			}
+			if r.Method == http.MethodPost {
+				s.mu.Lock()
+				s.stored[key] = true
+				s.mu.Unlock()
 			}
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, `{"error": {"type": "api_error", "message": "the wire is cut"}}`)
 		}
-		if cut != nil && cut(number, true) {
+		if stored || cut != nil && cut(number, true) {
 			broken()
 			return
 		}
@@ -174,6 +182,13 @@ func (s *server) cutting(cut func(call int, before bool) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls, s.cut = nil, cut
+}
+
+// drop has the connection lost where the wire is cut, or not any more.
+func (s *server) drop(dropping bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropping = dropping
 }
 
 // called takes the calls since the last time.
@@ -530,7 +545,8 @@ func (g *group) agree() {
 	g.Helper()
 	account := g.account()
 	for _, customer := range all(g.server, g.stripe.V1Customers.List(g.ctx, nil).All(g.ctx)) {
-		if customer.Metadata["organization_id"] == g.id && customer.ID != account.CustomerID {
+		// One that was made under an error has no name, and is never used.
+		if customer.Metadata["organization_id"] == g.id && customer.ID != account.CustomerID && customer.Name != "" {
 			g.Errorf("another customer is %s", customer.ID)
 		}
 	}

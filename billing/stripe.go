@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stripe/stripe-go/v85"
@@ -30,16 +31,34 @@ func client(settings Settings) *stripe.Client {
 		config.URL = &settings.APIURL
 	}
 	backends := stripe.NewBackendsWithConfig(config)
-	backends.API = backend{backends.API}
+	backends.API = backend{backends.API, &sync.Map{}}
 	return stripe.NewClient(settings.SecretKey, stripe.WithBackends(backends))
 }
 
 // backend makes every error of a call a failure.
-type backend struct{ stripe.Backend }
+type backend struct {
+	stripe.Backend
+	// spent is how often each idempotency key was answered that Stripe is out of order. In a day, a
+	// repetition gets nothing but that answer, see https://docs.stripe.com/api/idempotent_requests.
+	spent *sync.Map
+}
 
 // Call makes a call with parameters, and CallRaw one that reads a list.
 func (b backend) Call(method, path, key string, params stripe.ParamsContainer, v stripe.LastResponseSetter) error {
-	return asFailure(b.Backend.Call(method, path, key, params, v))
+	given := params.GetParams()
+	if given.IdempotencyKey == nil {
+		return asFailure(b.Backend.Call(method, path, key, params, v))
+	}
+	base, times := *given.IdempotencyKey, 0
+	if before, spent := b.spent.Load(base); spent {
+		times = before.(int)
+		given.SetIdempotencyKey(fmt.Sprintf("%s/%d", base, times))
+	}
+	err := asFailure(b.Backend.Call(method, path, key, params, v))
+	if failed(err).status >= http.StatusInternalServerError {
+		b.spent.Store(base, times+1)
+	}
+	return err
 }
 
 // CallRaw is described at Call.
@@ -109,7 +128,10 @@ func errDeclined(f *failure) *fault.Error {
 }
 
 // once gives a call its idempotency key: whose step it is, and what is asked for, as a step that is
-// tried again may have to ask for something else by then.
+// tried again may have to ask for something else by then. Once Stripe has answered that it is out of order,
+// the next attempt has a further key. In case there was an effect all the same, each caller asks first what
+// there is, names what it makes, or does what changes nothing the second time; only a customer can be made
+// again, and then the first has nothing and is never used.
 func once[P stripe.ParamsContainer](of, step string, params P) P {
 	values := &form.Values{}
 	form.AppendTo(values, params)
