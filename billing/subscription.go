@@ -228,7 +228,7 @@ func (b *Billing) cancel(ctx context.Context, subscription *stripe.Subscription)
 
 // unpaid reports whether a subscription's period is not paid, or not yet. Stripe would give back its unused
 // time all the same, see https://docs.stripe.com/billing/subscriptions/prorations. The status alone does not
-// tell: it is active while the period's invoice is a draft, and again once that is given up as uncollectible.
+// tell: it is active while the period's invoice is a draft, and again once that is given up, as void or uncollectible.
 // Nor does the latest invoice, which can be that of an upgrade.
 func (b *Billing) unpaid(ctx context.Context, subscription *stripe.Subscription) (bool, error) {
 	if overdue(subscription) {
@@ -242,7 +242,7 @@ func (b *Billing) unpaid(ctx context.Context, subscription *stripe.Subscription)
 		}
 		switch invoice.BillingReason {
 		case stripe.InvoiceBillingReasonSubscriptionCreate, stripe.InvoiceBillingReasonSubscriptionCycle:
-			return invoice.Status != stripe.InvoiceStatusPaid && invoice.Status != stripe.InvoiceStatusVoid, nil
+			return invoice.Status != stripe.InvoiceStatusPaid, nil
 		}
 	}
 	return false, nil

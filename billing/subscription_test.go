@@ -79,7 +79,7 @@ func TestBill(t *testing.T) {
 	})
 	// Stripe shows a subscription as active before its period is paid, and when that is given up.
 	t.Run("NotPaid", func(t *testing.T) {
-		for _, status := range []string{"draft", "open", "uncollectible"} {
+		for _, status := range []string{"draft", "open", "uncollectible", "void"} {
 			t.Run(status, func(t *testing.T) {
 				each(t, func(s *server) {
 					s.lose(true)
