@@ -84,7 +84,7 @@ func (b *Billing) replaceCard(ctx context.Context, jobID string, t task, account
 	switch f := failed(err); {
 	case f.declined():
 		return errDeclined(f).On("paymentMethodId")
-	case f.refused():
+	case f.refused() && f.param != "customer":
 		return errPaymentMethod // it does not exist, was used before, or is somebody else's
 	case err != nil:
 		return err

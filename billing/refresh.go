@@ -59,6 +59,9 @@ func (b *Billing) look(ctx context.Context, account *db.BillingAccount) (*seen, 
 		return nil, err
 	}
 	s := &seen{account: account, at: b.timeOf(customer.LastResponse), customer: customer}
+	if customer.Deleted { // in Stripe's dashboard, which ends all subscriptions
+		return s, nil
+	}
 	params := &stripe.SubscriptionListParams{Customer: &account.CustomerID, Expand: stripe.StringSlice([]string{"data.discounts"})}
 	params.Limit = stripe.Int64(100)
 	for subscription, err := range b.stripe.V1Subscriptions.List(ctx, params).All(ctx) {

@@ -72,6 +72,7 @@ type failure struct {
 	status    int // 0 when there was no answer
 	kind      stripe.ErrorType
 	code      stripe.ErrorCode
+	param     string
 	message   string
 	requestID string
 }
@@ -81,7 +82,7 @@ func asFailure(err error) error {
 		return nil
 	}
 	if answer, is := errors.AsType[*stripe.Error](err); is {
-		return &failure{answer.HTTPStatusCode, answer.Type, answer.Code, answer.Msg, answer.RequestID}
+		return &failure{answer.HTTPStatusCode, answer.Type, answer.Code, answer.Param, answer.Msg, answer.RequestID}
 	}
 	return &failure{message: err.Error()}
 }

@@ -274,6 +274,9 @@ func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error
 		return err
 	}
 	s, err := b.look(ctx, account)
+	if failed(err).missing() || err == nil && s.customer.Deleted {
+		return nil // with the customer all is gone
+	}
 	if err != nil {
 		return err
 	}

@@ -344,6 +344,33 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// TestCustomerGone has somebody delete the customer in Stripe's dashboard, or not even a trace of it left.
+func TestCustomerGone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer string // to who asks for the customer; the sandbox's when ""
+		told   []string
+	}{
+		"Deleted": {`{"id": "cus_1", "object": "customer", "deleted": true}`, []string{"CARD_REMOVED nobody: The card was removed: Visa ending in 4242."}},
+		"Missing": {"", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(s *server) {
+				g := s.carded("Olive")
+				s.exec("DELETE FROM sandbox_objects WHERE kind = 'customer'")
+				s.can("GET /v1/customers/"+g.account().CustomerID, c.answer)
+				_, err := s.bills.SetCard(s.ctx, g.owner, g.id, "pm_card_visa") // with which nothing is wrong
+				s.refused(err, fault.Unavailable, "")
+				s.work()
+				g.wantTold(c.told...)
+				if err := s.organizations.Delete(s.ctx, g.owner, g.id, "Olive Inc"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // subscribe0 makes a subscription that no instance is behind.
 func (g *group) subscribe0() {
 	g.Helper()
