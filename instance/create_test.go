@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -137,6 +138,28 @@ func TestCreate(t *testing.T) {
 			s.lastAttempt(created.ID)
 			s.wantInstance(created.ID, "gone")
 			s.wantLog(home, "- PAYMENT_FAILED The instance demo was not created: The payment service did not answer.")
+		})
+	})
+	// What cannot be set up is billed no more than it costs, once that is not tried any more.
+	t.Run("CannotBeSetUp", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, home := s.paying()
+			created, err := s.instances.Create(s.Context(), owner, home.ID, costly)
+			s.ok(err)
+			s.provisioner.will(fails)
+			if err := s.turn(created.ID); !errors.Is(err, errOnPurpose) {
+				s.Errorf("got the error %v", err)
+			}
+			_, err = s.db.Pool().ExecContext(s.Context(), "UPDATE instances SET compute_amount = 999")
+			s.ok(err)
+			for _, invoices := range []int{1, 2} {
+				s.ok(s.bills.Sweep(s.Context()))
+				s.wantBilled(home, 1, invoices)
+				s.wantInstance(created.ID, "demo FAILED cloud-2gb 100 GB 999+2250 MONTH billed")
+				if invoices == 1 {
+					s.lastAttempt(created.ID)
+				}
+			}
 		})
 	})
 	// The organization goes and has nothing, or stays and has the instance.

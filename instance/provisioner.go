@@ -111,14 +111,18 @@ func (i *Instances) provision(ctx context.Context, jobID string, p provisioning)
 }
 
 // provisionGivenUp lets an owner try again to delete what could not be removed. What could not be set
-// up has failed already.
+// up has failed already, and is nobody's turn any more.
 func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, p provisioning) error {
 	return i.inTurn(ctx, jobID, p.InstanceID, func(tx *db.DB, kept *db.Instance) error {
-		if kept.Status != db.InstanceDeleting {
-			return nil
+		switch kept.Status {
+		case db.InstanceFailed:
+			kept.JobID = nil
+			return tx.UpdateInstance(ctx, kept)
+		case db.InstanceDeleting:
+			kept.Status, kept.JobID = db.InstanceFailed, nil
+			return update(ctx, tx, kept, fmt.Sprintf("%s could not be deleted.", kept.Name))
 		}
-		kept.Status, kept.JobID = db.InstanceFailed, nil
-		return update(ctx, tx, kept, fmt.Sprintf("%s could not be deleted.", kept.Name))
+		return nil
 	})
 }
 
