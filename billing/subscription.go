@@ -267,8 +267,16 @@ func interval(i db.Interval) *string { return stripe.String(strings.ToLower(stri
 
 // Close ends what an organization has with Stripe: subscriptions first, so that the card is still
 // there when that fails. It must be called by a job in the organization's lane, and may be called
-// again.
+// again. The error is a fault when Stripe failed.
 func (b *Billing) Close(ctx context.Context, jobID, organizationID string) error {
+	err := b.close(ctx, jobID, organizationID)
+	if _, is := errors.AsType[*failure](err); is {
+		return errors.Join(errUnavailable, err)
+	}
+	return err
+}
+
+func (b *Billing) close(ctx context.Context, jobID, organizationID string) error {
 	account, err := accountOf(ctx, b.db, organizationID)
 	if err != nil || account.CustomerID == "" {
 		return err

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -30,7 +31,7 @@ type Organizations struct {
 }
 
 // Release lets go of what an organization has outside before it counts as deleted. It may be called
-// again, also when it has succeeded.
+// again, also when it has succeeded. Its error is a fault when it is due to those outside.
 type Release func(ctx context.Context, jobID, organizationID string) error
 
 // closeJob is the kind of the jobs that delete organizations.
@@ -218,7 +219,11 @@ func (o *Organizations) close(ctx context.Context, jobID string, c closing) erro
 		if err := o.reopen(ctx, jobID, c); err != nil {
 			return err
 		}
-		return fault.New(fault.Unavailable, "The payment service does not answer, so the organization was not deleted. Try again.")
+		unable := "The server cannot answer now"
+		if _, told := errors.AsType[*fault.Error](err); told {
+			unable = "The payment service does not answer"
+		}
+		return fault.New(fault.Unavailable, "%s, so the organization was not deleted. Try again.", unable)
 	}
 	return o.db.InTx(ctx, func(tx *db.DB) error {
 		deleted, err := tx.LockOrganization(ctx, c.OrganizationID)
@@ -239,8 +244,13 @@ func (o *Organizations) close(ctx context.Context, jobID string, c closing) erro
 	})
 }
 
+// reopening is how long it may take to store that an organization goes on, also when its job's time is over.
+const reopening = 10 * time.Second
+
 // reopen lets an organization go on that is not deleted after all.
 func (o *Organizations) reopen(ctx context.Context, _ string, c closing) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reopening)
+	defer cancel()
 	return o.db.SetOrganizationClosing(ctx, c.OrganizationID, false)
 }
 

@@ -76,6 +76,36 @@ func TestDeletePending(t *testing.T) {
 	})
 }
 
+// TestDeleteFails has an organization go on that cannot be deleted, also when that took all the job's time.
+func TestDeleteFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		message string
+	}{
+		"Outside": {fault.New(fault.Unavailable, "On purpose."), "The payment service does not answer, so the organization was not deleted. Try again."},
+		"Inside":  {errors.New("on purpose"), "The server cannot answer now, so the organization was not deleted. Try again."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				g := found(t, open())
+				ctx, cancel := context.WithCancel(t.Context())
+				release := func(context.Context, string, string) error {
+					cancel()
+					return c.err
+				}
+				failing := organization.New(g.db, job.NewQueue(g.db, mail.ErrPermanent), mail.NewMailbox(g.db.Now), "http://localhost", release)
+				g.ok(g.db.SetOrganizationClosing(t.Context(), g.ID, true))
+				err := failing.Close(ctx, g.ID, g.owner.ID)
+				if refused, is := errors.AsType[*fault.Error](err); !is || refused.Code != fault.Unavailable || refused.Message != c.message {
+					t.Errorf("got the error %v", err)
+				}
+				_, err = g.organizations.Rename(t.Context(), g.owner, g.ID, "Renamed")
+				g.ok(err)
+			})
+		})
+	}
+}
+
 // TestDeleteGivenUp lets an organization go on whose deletion failed as often as it is tried.
 func TestDeleteGivenUp(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
