@@ -16,11 +16,14 @@ import (
 // apiTokenPrefix makes a leaked token recognizable, to people and to scanners.
 const apiTokenPrefix = "studio_pat_"
 
+// MaxAPITokens is how many a user may have.
+const MaxAPITokens = 100
+
 // IsAPIToken tells the tokens of programs from those of sessions.
 func IsAPIToken(token string) bool { return strings.HasPrefix(token, apiTokenPrefix) }
 
 // CreateAPIToken makes a token, which is shown only now. It lasts until it is revoked when
-// expiresAt is nil.
+// expiresAt is nil. INVALID_INPUT also when there are too many.
 func (a *Accounts) CreateAPIToken(ctx context.Context, caller *Caller, name string, expiresAt *time.Time) (string, *db.APIToken, error) {
 	if _, err := caller.session(); err != nil {
 		return "", nil, err
@@ -48,6 +51,16 @@ func (a *Accounts) CreateAPIToken(ctx context.Context, caller *Caller, name stri
 	err = a.db.InTx(ctx, func(tx *db.DB) error {
 		if err := stillPassword(ctx, tx, caller.User); err != nil {
 			return err
+		}
+		if err := tx.DeleteExpiredAPITokens(ctx, created.UserID); err != nil {
+			return err
+		}
+		count, err := tx.CountAPITokens(ctx, created.UserID)
+		if err != nil {
+			return err
+		}
+		if count >= MaxAPITokens {
+			return fault.Invalid("name", "You have %d API tokens, and cannot have more. Revoke one first.", MaxAPITokens)
 		}
 		return tx.InsertAPIToken(ctx, created)
 	})

@@ -19,6 +19,8 @@ const (
 	SessionLifetime = 30 * 24 * time.Hour
 	// touchInterval is how exactly the last use is noted, to spare a write for each request.
 	touchInterval = time.Minute
+	// MaxSessions is how many a user may have; one more ends the one that was not used for the longest.
+	MaxSessions = 100
 	// maxUserAgent bounds what is stored of the browser's name for itself, in bytes.
 	maxUserAgent = 256
 
@@ -112,7 +114,7 @@ func (a *Accounts) NoteUse(ctx context.Context, used *db.Credential, lastUsedAt 
 	}
 }
 
-// openSession signs a user in.
+// openSession signs a user in, who must be locked or new.
 func (a *Accounts) openSession(ctx context.Context, tx *db.DB, client Client, userID string) (string, *Caller, error) {
 	token, now := db.NewToken(), tx.Now()
 	session := &db.Session{
@@ -124,6 +126,9 @@ func (a *Accounts) openSession(ctx context.Context, tx *db.DB, client Client, us
 		CreatedAt:  now,
 		LastUsedAt: now,
 		ExpiresAt:  now.Add(SessionLifetime),
+	}
+	if err := tx.DeleteIdleSessions(ctx, userID, MaxSessions-1); err != nil {
+		return "", nil, err
 	}
 	if err := tx.InsertSession(ctx, session); err != nil {
 		return "", nil, err

@@ -34,7 +34,13 @@ func (d *DB) APITokenByToken(ctx context.Context, tokenHash string) (*APIToken, 
 	return one[APIToken](ctx, d.apiTokens().Relation("User").Where("token_hash = ?", tokenHash))
 }
 
-// APITokensOfUser lists a user's tokens, newest first; expired ones too, until they are revoked.
+// CountAPITokens counts the tokens of a user, who must be locked.
+func (d *DB) CountAPITokens(ctx context.Context, userID string) (int, error) {
+	count, err := d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).Count(ctx)
+	return int(count), mapError(err)
+}
+
+// APITokensOfUser lists a user's tokens, newest first; expired ones too, until they are removed.
 func (d *DB) APITokensOfUser(ctx context.Context, userID string) ([]*APIToken, error) {
 	return many[APIToken](ctx, d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).OrderExpr("id DESC"))
 }
@@ -54,6 +60,12 @@ func (d *DB) DeleteAPITokens(ctx context.Context, userID string, before *time.Ti
 		query = query.Where("created_at < ?", *before)
 	}
 	_, err := query.Exec(ctx)
+	return mapError(err)
+}
+
+// DeleteExpiredAPITokens removes those of a user that no longer open anything.
+func (d *DB) DeleteExpiredAPITokens(ctx context.Context, userID string) error {
+	_, err := d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("expires_at <= ?", d.Now()).Exec(ctx)
 	return mapError(err)
 }
 

@@ -73,6 +73,13 @@ func (d *DB) DeleteOtherSessions(ctx context.Context, userID, keep string) error
 	return mapError(err)
 }
 
+// DeleteIdleSessions ends the sessions of a user but those that were used last, as many as are kept.
+func (d *DB) DeleteIdleSessions(ctx context.Context, userID string, keep int) error {
+	kept := d.bun.NewSelect().Model((*Session)(nil)).Column("id").Where("user_id = ?", userID).OrderExpr("last_used_at DESC, id DESC").Limit(int64(keep))
+	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id NOT IN (?)", kept).Exec(ctx)
+	return mapError(err)
+}
+
 // DeleteExpiredSessions removes what no longer opens anything.
 func (d *DB) DeleteExpiredSessions(ctx context.Context) error {
 	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx)

@@ -3110,9 +3110,9 @@ type Viewer {
   landingOrganization: Organization
   "Pending invitations to the viewer's verified address, newest first; empty while it is not verified."
   invitations: [OrganizationUser!]!
-  "Where the viewer is signed in, newest first."
+  "Where the viewer is signed in, newest first, at most 100: one more ends the one that was not used for the longest."
   sessions: [Session!]!
-  "The tokens with which programs act as the viewer, newest first."
+  "The tokens with which programs act as the viewer, newest first, at most 100; creating one removes the expired ones."
   apiTokens: [ApiToken!]!
 }
 
@@ -3835,7 +3835,7 @@ type Mutation {
     "Which session."
     input: RevokeSessionInput!
   ): RevokeSessionPayload! @authenticated
-  "Makes a token with which programs act as the caller."
+  "Makes a token with which programs act as the caller, who may have 100; INVALID_INPUT beyond that."
   createApiToken(
     "What to call it and how long it works."
     input: CreateApiTokenInput!

@@ -20,6 +20,8 @@ const (
 	invitationLifetime = 7 * 24 * time.Hour
 	// mailsPerDay is how many invitations a day are mailed to one address, whoever invites.
 	mailsPerDay = 5
+	// MaxOpen is how many invitations to one address can be open at once.
+	MaxOpen = mailsPerDay * int(invitationLifetime/(24*time.Hour))
 
 	invitationJob = "mail invitation"
 )

@@ -430,6 +430,23 @@ func TestSessions(t *testing.T) {
 			seen.want("viewer.sessions.#.id", listed.get("viewer.sessions.#.id").Raw)
 		})
 	})
+	t.Run("Most", func(t *testing.T) {
+		on(t, func(s *studio) {
+			used, other := s.signUp("person"), s.signUp("other")
+			unused := used.elsewhere()
+			s.clock.Advance(time.Hour)
+			used.isSignedIn()
+			for range account.MaxSessions - 2 {
+				used.elsewhere()
+			}
+			listed := used.do(listSessions, nil)
+			listed.want("viewer.sessions.#", fmt.Sprint(account.MaxSessions))
+			used.elsewhere().isSignedIn()
+			unused.isNobody()
+			used.do(listSessions, nil).want("viewer.sessions.#", fmt.Sprint(account.MaxSessions))
+			other.isSignedIn()
+		})
+	})
 	t.Run("Revoke", func(t *testing.T) {
 		on(t, func(s *studio) {
 			first := s.signUp("person")
@@ -909,6 +926,24 @@ func TestAPITokens(t *testing.T) {
 			s.unchanged(func() {
 				p.refused(fault.InvalidInput, "input.expiresAt", createAPIToken, vars{"name": "backup", "expires": s.clock.Now().Add(-time.Second)})
 			})
+		})
+	})
+	t.Run("Most", func(t *testing.T) {
+		on(t, func(s *studio) {
+			p, other := s.signUp("person"), s.signUp("other")
+			expiry := s.clock.Now().Add(time.Hour)
+			program, id := p.apiToken(nil)
+			p.apiToken(&expiry)
+			p.do("mutation {"+numbered(account.MaxAPITokens-2, ` a%d: createApiToken(input: { name: "backup" }) { token }`)+"}", nil)
+			s.unchanged(func() { p.refused(fault.InvalidInput, "input.name", createAPIToken, vars{"name": "backup"}) })
+			other.apiToken(nil)
+			program.isSignedIn()
+			s.clock.Advance(time.Hour)
+			p.apiToken(nil) // in the place of the one that has expired
+			p.refused(fault.InvalidInput, "input.name", createAPIToken, vars{"name": "backup"})
+			p.do(revokeAPIToken, vars{"id": id})
+			p.apiToken(nil)
+			p.do(listAPITokens, nil).want("viewer.apiTokens.#", fmt.Sprint(account.MaxAPITokens))
 		})
 	})
 	t.Run("Forbidden", func(t *testing.T) {

@@ -12,9 +12,11 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"studio/account"
 	"studio/db"
 	"studio/fault"
 	"studio/graph"
+	"studio/organization"
 	"studio/plan"
 	"studio/webhook"
 )
@@ -173,6 +175,9 @@ func complexity() graph.ComplexityRoot {
 	root.Viewer.Organizations = func(child int, first *int32, _ *string, last *int32, _ *string, _ *string, _ *graph.OrganizationOrder) int {
 		return listed(child, first, last)
 	}
+	root.Viewer.Invitations = func(child int) int { return 1 + organization.MaxOpen*child }
+	root.Viewer.Sessions = func(child int) int { return 1 + account.MaxSessions*child }
+	root.Viewer.APITokens = func(child int) int { return 1 + account.MaxAPITokens*child }
 	root.Organization.Users = func(child int, first *int32, _ *string, last *int32, _ *string, _ *db.MembershipStatus, _ *string) int {
 		return listed(child, first, last)
 	}

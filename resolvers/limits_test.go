@@ -66,6 +66,9 @@ func TestLimitsOnEveryWay(t *testing.T) {
 			"Directives":      "{" + strings.Repeat(" viewer @include(if: true) { id }", 101) + "}",
 			"Fields":          "{ viewer {" + strings.Repeat(" id", 1000) + " } }",
 			"Tokens":          "{ viewer {" + strings.Repeat(" id", 5000) + " } }",
+			"Sessions":        "{ viewer {" + numbered(20, " a%d: sessions { id userAgent ipAddress createdAt expiresAt }") + " } }",
+			"APITokens":       "{ viewer {" + numbered(20, " a%d: apiTokens { id name createdAt lastUsedAt expiresAt }") + " } }",
+			"Invitations":     "{ viewer {" + numbered(50, " a%d: invitations { id email status invitedAt organization { id } }") + " } }",
 			"Complexity":      `{ viewer { organizations(first: 100) { nodes { users(first: 50) { nodes { id } } } } } }`,
 		} {
 			for way, send := range ways {
