@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -63,13 +64,25 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 func (s *SMTP) compose(m Message) (*gomail.Msg, error) {
 	composed := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	composed.FromMailAddress(s.from)
-	composed.Subject(m.Subject)
+	composed.Subject(literal(m.Subject))
 	composed.SetMessageIDWithValue(m.ID + "@" + s.domain)
 	composed.SetDate()
 	composed.SetGenHeader("Auto-Submitted", "auto-generated")
 	composed.SetBodyString(gomail.TypeTextPlain, m.Text)
 	composed.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	return composed, composed.To(m.To)
+}
+
+// literal encodes a subject that a reader would decode although it is not encoded, as go-mail leaves ASCII alone.
+func literal(subject string) string {
+	if !strings.Contains(subject, "=?") {
+		return subject
+	}
+	var words []string
+	for part := range slices.Chunk([]rune(subject), 10) { // a word has at most 75 characters
+		words = append(words, "=?utf-8?b?"+base64.StdEncoding.EncodeToString([]byte(string(part)))+"?=")
+	}
+	return strings.Join(words, " ")
 }
 
 // client makes a client whose connection ends with ctx: go-mail itself forgets ctx once it has

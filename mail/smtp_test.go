@@ -189,7 +189,9 @@ func TestSMTPContent(t *testing.T) {
 			ID: "job_3", To: "jo@example.com", Subject: strings.Repeat("Grüße an alle ", 30) + "!",
 			Text: strings.Repeat("long line ", 300), HTML: strings.Repeat("<p>", 2000),
 		},
-		"Injection": {ID: "job_4", To: "jo@example.com", Subject: "Hello\r\nBcc: eve@example.com\r\n\r\nbody", Text: "text", HTML: "html"},
+		"Injection":   {ID: "job_4", To: "jo@example.com", Subject: "Hello\r\nBcc: eve@example.com\r\n\r\nbody", Text: "text", HTML: "html"},
+		"Encoded":     {ID: "job_6", To: "jo@example.com", Subject: "=?utf-8?q?Your=20bank=E2=80=AE?= invited you to =?x?=", Text: "text", HTML: "html"},
+		"EncodedLong": {ID: "job_7", To: "jo@example.com", Subject: strings.Repeat("=?utf-8?b?R3LDvMOfZQ==?= an álle", 9), Text: "text", HTML: "html"},
 		"Invitation": func() Message {
 			m := mails("株式会社")["Invitation"]
 			m.ID = "job_5"
