@@ -131,6 +131,23 @@ func (c *seedCommand) Run(ctx context.Context) error {
 
 // seed makes an owner and a member, both with the same new password.
 func (s *studio) seed(ctx context.Context) error {
+	// Before anything is written: an account that is left has a password that nobody was told.
+	for _, email := range []string{"owner@example.com", "member@example.com"} {
+		_, err := s.database.UserByEmail(ctx, email)
+		if err == nil {
+			return fmt.Errorf("%s has an account already; nothing was added", email)
+		}
+		if !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
+	}
+	taken, err := s.database.SubdomainTaken(ctx, "example")
+	if err != nil {
+		return err
+	}
+	if taken {
+		return errors.New("the subdomain example is taken already; nothing was added")
+	}
 	password := db.NewToken()
 	sign := func(first, email string) (*db.User, error) {
 		_, caller, err := s.accounts.SignUp(ctx, account.Client{}, account.SignUp{

@@ -930,6 +930,27 @@ func TestSeed(t *testing.T) {
 	}
 }
 
+// TestSeedRefused takes something that seed needs beforehand, and expects that it adds nothing.
+func TestSeedRefused(t *testing.T) {
+	t.Parallel()
+	address := newFile(t)
+	s := serve(t, address)
+	const signUp = `mutation($email: String!, $subdomain: String) {
+		signUp(input: { email: $email, password: "correct horse battery", firstName: "Jane", lastName: "Doe", subdomain: $subdomain }) { token }
+	}`
+	for _, taken := range []struct{ email, subdomain, told string }{
+		{"someone@example.com", "example", "the subdomain example"},
+		{"member@example.com", "member", "member@example.com"},
+	} {
+		s.do("", signUp, map[string]any{"email": taken.email, "subdomain": taken.subdomain})
+		_, stderr, code := run(t, []string{"STUDIO_DATABASE_URL=" + address}, "seed")
+		if code == 0 || !strings.Contains(stderr, taken.told) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("with %s taken it ended with %d and %s", taken.told, code, stderr)
+		}
+	}
+	s.do("", signUp, map[string]any{"email": "owner@example.com", "subdomain": "first"})
+}
+
 func TestSeedOrganizations(t *testing.T) {
 	t.Parallel()
 	for engine, database := range emptyDatabases {
