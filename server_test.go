@@ -343,6 +343,8 @@ func TestSettings(t *testing.T) {
 		{"PublicURLWithOtherScheme", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=ftp://studio.example.com"}},
 		{"PublicURLWithPassword", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://user@studio.example.com"}},
 		{"PublicURLWithoutHost", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://:80"}},
+		{"PublicURLWithBadName", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://-ü-.example.com"}},
+		{"PublicURLWithZone", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=http://[fe80::1%25eth0]"}},
 		{"PublicURLWithHugePort", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://studio.example.com:99999"}},
 		{"PublicURLWithPath", "STUDIO_PUBLIC_URL", []string{"STUDIO_PUBLIC_URL=https://example.com/studio"}},
 		{"DatabaseOfOtherKind", "STUDIO_DATABASE_URL", []string{"STUDIO_DATABASE_URL=mysql://studio:s3cret@127.0.0.1/studio"}},
@@ -392,15 +394,20 @@ func TestSettings(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	s := serve(t, newFile(t), "STUDIO_PUBLIC_URL=https://Studio.Example.com:443/",
-		"STUDIO_CORS_ORIGINS=HTTP://App.example.com:80,https://[2001:DB8::1]:443,https://app.example.com:,http://localhost:5173")
+		"STUDIO_CORS_ORIGINS=HTTP://App.example.com:80,https://[2001:DB8::1]:443,https://app.example.com:,http://localhost:5173,"+
+			"https://BÜRO.example.com,https://b%C3%BCcher.example,http://[2001:db8:0:0::2]:8080,http://my_host")
 	for origin, allowed := range map[string]bool{
-		"https://studio.example.com": true,
-		"http://app.example.com":     true,
-		"https://[2001:db8::1]":      true,
-		"https://app.example.com":    true,
-		"http://localhost:5173":      true,
-		"http://localhost":           false,
-		"http://studio.example.com":  false,
+		"https://studio.example.com":      true,
+		"http://app.example.com":          true,
+		"https://[2001:db8::1]":           true,
+		"https://app.example.com":         true,
+		"http://localhost:5173":           true,
+		"https://xn--bro-hoa.example.com": true,
+		"https://xn--bcher-kva.example":   true,
+		"http://[2001:db8::2]:8080":       true,
+		"http://my_host":                  true,
+		"http://localhost":                false,
+		"http://studio.example.com":       false,
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, s.url+"/graphql", nil)
 		if err != nil {

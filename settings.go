@@ -15,8 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/realclientip/realclientip-go"
+	"golang.org/x/net/idna"
 
 	studiomail "studio/mail"
 )
@@ -153,7 +155,7 @@ func (s *webhookSettings) check() (err error) {
 }
 
 // origin checks an http or https URL that ends with the host, or with a path where one may follow. It yields
-// the URL with the host as browsers send it, in small letters and without a port that goes without saying.
+// the URL with the host as browsers send it, and without a port that goes without saying.
 func origin(text string, withPath bool) (string, error) {
 	refused := fmt.Errorf("%q is not accepted; use a URL such as https://studio.example.com", text)
 	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(text), "/"))
@@ -167,6 +169,25 @@ func origin(text string, withPath bool) (string, error) {
 	if _, err := strconv.ParseUint(cmp.Or(u.Port(), usual), 10, 16); !known || err != nil {
 		return "", refused
 	}
-	u.Host = strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(u.Host), ":"+usual), ":")
+	host, err := canonicalHost(u.Hostname())
+	if err != nil {
+		return "", refused
+	}
+	u.Host = strings.TrimSuffix(strings.TrimSuffix(net.JoinHostPort(host, u.Port()), ":"+usual), ":")
 	return u.String(), nil
+}
+
+// canonicalHost is a host as browsers write it.
+func canonicalHost(host string) (string, error) {
+	if strings.Contains(host, ":") {
+		ip, err := netip.ParseAddr(host)
+		if ip.Zone() != "" || ip.Is4In6() { // no browser takes the one, and netip writes the other differently
+			err = errors.New("not an address that browsers write like this")
+		}
+		return ip.String(), err
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return idna.Lookup.ToASCII(host)
+	}
+	return strings.ToLower(host), nil // idna would refuse underscores, which browsers take
 }
