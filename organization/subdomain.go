@@ -68,8 +68,14 @@ func (o *Organizations) BySubdomain(ctx context.Context, subdomain string) (*db.
 	return o.db.OrganizationBySubdomain(ctx, subdomain)
 }
 
+// normalizeSubdomain lowers A-Z alone, as there are other letters that strings.ToLower makes a-z of.
 func normalizeSubdomain(subdomain string) string {
-	return strings.ToLower(strings.TrimSpace(subdomain))
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r - 'A' + 'a'
+		}
+		return r
+	}, strings.TrimSpace(subdomain))
 }
 
 func unavailable(subdomain string) Unavailable {

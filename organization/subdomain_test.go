@@ -44,6 +44,8 @@ func TestCheckSubdomain(t *testing.T) {
 		"a.b":               {"a.b", SubdomainInvalid},
 		"a_b":               {"a_b", SubdomainInvalid},
 		"ä":                 {"ä", SubdomainInvalid},
+		"\u212a":            {"\u212a", SubdomainInvalid},
+		"\u0130":            {"\u0130", SubdomainInvalid},
 		"ada\x00":           {"ada\x00", SubdomainInvalid},
 		"ada\nbob":          {"ada\nbob", SubdomainInvalid},
 		" WWW":              {"www", SubdomainReserved},
