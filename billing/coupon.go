@@ -22,15 +22,16 @@ import (
 	"studio/organization"
 )
 
-var promotionCode = regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`)
+var promotionCode = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // AddCoupon redeems a promotion code. COUPON_INVALID, COUPON_EXPIRED, COUPON_ALREADY_ADDED; after
 // UNAVAILABLE it may be added later.
 func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID, code string) (*db.Coupon, *db.BillingAccount, error) {
-	code = strings.ToUpper(strings.TrimSpace(code))
+	code = strings.TrimSpace(code)
 	if !promotionCode.MatchString(code) {
 		return nil, nil, errNoCode
 	}
+	code = strings.ToUpper(code) // last: there are letters that only then become A-Z
 	t := &task{OrganizationID: organizationID, Code: code, CouponID: db.NewID(db.CouponPrefix)}
 	err := b.change(ctx, actor, couponJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		_, err := tx.CouponByCode(ctx, organizationID, code)

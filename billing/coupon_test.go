@@ -343,7 +343,7 @@ func testCouponRefused(s *server) {
 	for code, want := range map[string]fault.Code{
 		"": fault.CouponInvalid, "A B": fault.CouponInvalid, "Ä": fault.CouponInvalid, strings.Repeat("A", 65): fault.CouponInvalid,
 		"NONE": fault.CouponInvalid, "expired1": fault.CouponExpired, "USEDUP": fault.CouponInvalid, "EURO": fault.CouponInvalid,
-		"PRODUCT": fault.CouponInvalid,
+		"PRODUCT": fault.CouponInvalid, "exp\u0131red1": fault.CouponInvalid, "\u017fPRING": fault.CouponInvalid,
 	} {
 		_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, code)
 		s.refused(err, want, "code")
