@@ -73,7 +73,7 @@ func Email(field, value string) (string, error) {
 
 // Password checks the length of a new password and keeps it as it was typed.
 func Password(field, value string) (string, error) {
-	if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+	if !utf8.ValidString(value) || strings.ContainsAny(value, "\x00\ufffd") { // which stands for any character that got lost
 		return "", fault.Invalid(field, "This password has a character that cannot be typed; choose another.")
 	}
 	if length := utf8.RuneCountInString(value); length < MinPassword || length > MaxPassword {
@@ -110,12 +110,15 @@ func Slug(value string, limit int) string {
 	return string(slug)
 }
 
-// plain refuses what has no place in one line of text: broken UTF-8, control characters, line
-// separators, and the marks that turn the direction of text around, with which a name can be
+// plain refuses what has no place in one line of text: broken UTF-8 and what was lost by it, control
+// characters, line separators, and the marks that turn the direction of text around, with which a name can be
 // made to look like another.
 func plain(field, value string) error {
 	if !utf8.ValidString(value) {
 		return fault.Invalid(field, "This is not valid UTF-8 text.")
+	}
+	if strings.ContainsRune(value, utf8.RuneError) { // what half a surrogate in JSON has become
+		return fault.Invalid(field, "A character got lost on the way here; remove U+FFFD.")
 	}
 	for _, r := range value {
 		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || unicode.Is(unicode.Bidi_Control, r) {

@@ -45,6 +45,7 @@ func TestName(t *testing.T) {
 		{"Empty", "", ""},
 		{"Spaces", " \u00a0\u2003", ""},
 		{"InvisibleAlone", "\u200b\u2060\u200d", ""},
+		{"LostInDecoding", "Ja\ufffdne", ""},
 		{"TooLong", strings.Repeat("界", 41), ""},
 		{"Huge", strings.Repeat("x", 100_000), ""},
 		{"NUL", "Ja\x00ne", ""},
@@ -168,6 +169,7 @@ func TestPassword(t *testing.T) {
 		{"Empty", "", false},
 		{"NUL", "12345\x006789", false},
 		{"BrokenUTF8", "123456789\xff", false},
+		{"LostInDecoding", strings.Repeat("\ufffd", 9), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
