@@ -42,8 +42,11 @@ func Name(field, value string, limit int) (string, error) {
 	return name, nil
 }
 
-// visible tells letters and signs from spaces and from what only joins or parts others.
-func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+// visible tells letters and signs from spaces, from what only joins or parts others, and from letters that fill a
+// place and show nothing, as the blank of Braille does.
+func visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != '\u2800'
+}
 
 // Confirmation prepares a typed confirmation for comparison with a stored name, however the
 // keyboard composes letters. It refuses nothing: what is not the name is told by the comparison.
