@@ -54,23 +54,24 @@ func (a *Accounts) mailVerification(ctx context.Context, jobID string, p verific
 	if user.EmailVerifiedAt != nil {
 		return nil
 	}
-	return a.mailLink(ctx, jobID, user, db.VerificationLink, verificationLifetime, func(token string) mail.Message {
-		return mail.Verification(user.Email, user.FirstName, a.publicURL+"/verify-email/"+token)
+	return a.mailLink(ctx, jobID, user, db.VerificationLink, verificationLifetime, func(token string, expires time.Time) mail.Message {
+		return mail.Verification(user.Email, user.FirstName, a.publicURL+"/verify-email/"+token, expires)
 	})
 }
 
 // mailLink stores a new token and sends the message that holds it.
 func (a *Accounts) mailLink(
-	ctx context.Context, jobID string, user *db.User, purpose db.LinkPurpose, lifetime time.Duration, write func(token string) mail.Message,
+	ctx context.Context, jobID string, user *db.User, purpose db.LinkPurpose, lifetime time.Duration,
+	write func(token string, expires time.Time) mail.Message,
 ) error {
-	token := db.NewToken()
+	token, expires := db.NewToken(), a.db.Now().Add(lifetime)
 	err := a.db.InsertLinkToken(ctx, &db.LinkToken{
-		TokenHash: db.HashToken(token), Purpose: purpose, SubjectID: user.ID, ExpiresAt: a.db.Now().Add(lifetime),
+		TokenHash: db.HashToken(token), Purpose: purpose, SubjectID: user.ID, ExpiresAt: expires,
 	})
 	if err != nil {
 		return err
 	}
-	message := write(token)
+	message := write(token, expires)
 	message.ID = jobID
 	return a.mails.Send(ctx, message)
 }

@@ -126,8 +126,8 @@ func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, p passwo
 	if err != nil {
 		return err
 	}
-	return a.mailLink(ctx, jobID, user, db.PasswordResetLink, passwordResetLifetime, func(token string) mail.Message {
-		return mail.PasswordReset(user.Email, user.FirstName, a.publicURL+"/reset-password/"+token)
+	return a.mailLink(ctx, jobID, user, db.PasswordResetLink, passwordResetLifetime, func(token string, expires time.Time) mail.Message {
+		return mail.PasswordReset(user.Email, user.FirstName, a.publicURL+"/reset-password/"+token, expires)
 	})
 }
 

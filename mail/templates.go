@@ -55,13 +55,13 @@ func Welcome(to string, p InvitationParams) Message {
 }
 
 // Verification asks a person who signed up to prove that the address is theirs.
-func Verification(to, name, link string) Message {
-	return verification.message(to, personal{presentable(name), link})
+func Verification(to, name, link string, expiresAt time.Time) Message {
+	return verification.message(to, personal{presentable(name), link, expiresAt})
 }
 
 // PasswordReset lets a person choose a new password.
-func PasswordReset(to, name, link string) Message {
-	return passwordReset.message(to, personal{presentable(name), link})
+func PasswordReset(to, name, link string, expiresAt time.Time) Message {
+	return passwordReset.message(to, personal{presentable(name), link, expiresAt})
 }
 
 // PaymentFailedParams is what a mail about a failed payment tells; Amount is written out, with its
@@ -75,7 +75,10 @@ func PaymentFailed(to string, p PaymentFailedParams) Message {
 }
 
 // personal is what a mail about one's own account tells.
-type personal struct{ Name, Link string }
+type personal struct {
+	Name, Link string
+	ExpiresAt  time.Time
+}
 
 func (p pair) message(to string, data any) Message {
 	var subject, text, html strings.Builder

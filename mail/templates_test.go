@@ -18,8 +18,8 @@ func mails(name string) map[string]Message {
 	return map[string]Message{
 		"Invitation":    Invitation("jo@example.com", p),
 		"Welcome":       Welcome("jo@example.com", p),
-		"Verification":  Verification("jo@example.com", name, testLink),
-		"PasswordReset": PasswordReset("jo@example.com", name, testLink),
+		"Verification":  Verification("jo@example.com", name, testLink, p.ExpiresAt),
+		"PasswordReset": PasswordReset("jo@example.com", name, testLink, p.ExpiresAt),
 		"PaymentFailed": PaymentFailed("jo@example.com", PaymentFailedParams{OrganizationName: name, Amount: "$19.99", Link: testLink}),
 	}
 }
@@ -52,7 +52,7 @@ func TestTemplates(t *testing.T) {
 
 func TestTemplatesExpiry(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"Invitation", "Welcome"} {
+	for _, name := range []string{"Invitation", "Welcome", "Verification", "PasswordReset"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := mails("Ann")[name]
@@ -71,8 +71,8 @@ func TestTemplatesAmount(t *testing.T) {
 
 func TestTemplatesNoName(t *testing.T) {
 	t.Parallel()
-	contains(t, Verification("jo@example.com", "", testLink).Text, "Hello,\n")
-	contains(t, PasswordReset("jo@example.com", "\r\n", testLink).HTML, "Hello,<")
+	contains(t, Verification("jo@example.com", "", testLink, time.Time{}).Text, "Hello,\n")
+	contains(t, PasswordReset("jo@example.com", "\r\n", testLink, time.Time{}).HTML, "Hello,<")
 }
 
 func TestTemplatesNames(t *testing.T) {
