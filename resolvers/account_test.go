@@ -928,6 +928,19 @@ func TestAPITokens(t *testing.T) {
 			})
 		})
 	})
+	t.Run("ExpiryWithoutTime", func(t *testing.T) {
+		on(t, func(s *studio) {
+			p := s.signUp("person")
+			for _, query := range []string{
+				createAPIToken, `mutation { createApiToken(input: { name: "backup", expiresAt: "2030-01-01" }) { token } }`,
+			} {
+				a := p.refused(fault.ValidationFailed, "input.expiresAt", query, vars{"name": "backup", "expires": ""})
+				if !strings.Contains(a.body, "2026-01-31T09:30:00Z") {
+					t.Errorf("the answer does not say what is accepted: %s", a.body)
+				}
+			}
+		})
+	})
 	t.Run("Most", func(t *testing.T) {
 		on(t, func(s *studio) {
 			p, other := s.signUp("person"), s.signUp("other")
