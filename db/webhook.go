@@ -2,21 +2,11 @@ package db
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
 )
-
-// WebhookJob is the kind of the jobs that deliver to webhook endpoints; each has the delivery's ID.
-const WebhookJob = "deliver webhook"
-
-// WebhookPayload is what such a job is given.
-type WebhookPayload struct {
-	DeliveryID string `json:"deliveryId"`
-}
 
 // WebhookEndpoint is where an organization has its events sent to.
 type WebhookEndpoint struct {
@@ -139,22 +129,10 @@ func (d *DB) WebhookEndpointsOfOrganizations(ctx context.Context, organizationID
 	return listsByKey(organizationIDs, endpoints, func(e *WebhookEndpoint) string { return e.OrganizationID }), err
 }
 
-// InsertWebhookDelivery adds a delivery with its job, in the endpoint's lane.
-func (d *DB) InsertWebhookDelivery(ctx context.Context, endpointID string, eventID *string) (*WebhookDelivery, error) {
-	delivery := &WebhookDelivery{
-		ID: NewID(WebhookDeliveryPrefix), EndpointID: endpointID, EventID: eventID, JobID: NewID(JobPrefix),
-		Status: DeliveryPending, CreatedAt: d.Now(),
-	}
-	if _, err := d.bun.NewInsert().Model(delivery).Exec(ctx); err != nil {
-		return nil, mapError(err)
-	}
-	payload, err := json.Marshal(WebhookPayload{delivery.ID})
-	if err != nil {
-		return nil, fmt.Errorf("webhook delivery: %w", err)
-	}
-	return delivery, d.InsertJob(ctx, &Job{
-		ID: delivery.JobID, Kind: WebhookJob, Payload: string(payload), Lane: &endpointID, RunAt: d.Now(), CreatedAt: d.Now(),
-	})
+// InsertWebhookDelivery adds a delivery.
+func (d *DB) InsertWebhookDelivery(ctx context.Context, delivery *WebhookDelivery) error {
+	_, err := d.bun.NewInsert().Model(delivery).Exec(ctx)
+	return mapError(err)
 }
 
 // EnabledWebhookEndpoints lists the endpoints of an organization that events are sent to.

@@ -5,7 +5,6 @@ package event
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"studio/db"
@@ -39,26 +38,9 @@ func Record(ctx context.Context, tx *db.DB, organizationID string, kind db.Event
 		if err := deliver(ctx, tx, entry); err != nil {
 			return err
 		}
-		text += delivered
+		text += withDeliveries
 	}
 	tx.Signal(text)
-	return nil
-}
-
-// deliver has an event sent to the webhook endpoints that want it.
-func deliver(ctx context.Context, tx *db.DB, entry *db.Event) error {
-	endpoints, err := tx.EnabledWebhookEndpoints(ctx, entry.OrganizationID)
-	if err != nil {
-		return err
-	}
-	for _, endpoint := range endpoints {
-		if types := endpoint.EventTypes(); len(types) > 0 && !slices.Contains(types, entry.Type) {
-			continue
-		}
-		if _, err := tx.InsertWebhookDelivery(ctx, endpoint.ID, &entry.ID); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -89,16 +89,10 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// delivered ends a signal of an event that webhooks are to be told of.
-const delivered = " delivered"
-
-// HasDeliveries reports whether a signal means that there may be something to deliver to webhooks.
-func HasDeliveries(signal string) bool { return signal == "" || strings.HasSuffix(signal, delivered) }
-
 // notice takes a signal: an organization's ID and, if it is known, the type of the event; an empty one
 // means that anything may be new.
 func (h *Hub) notice(signal string) {
-	organizationID, kind, _ := strings.Cut(strings.TrimSuffix(signal, delivered), " ")
+	organizationID, kind, _ := strings.Cut(strings.TrimSuffix(signal, withDeliveries), " ")
 	h.mu.Lock()
 	if organizationID == "" {
 		h.all = true

@@ -131,9 +131,9 @@ func Foreground() Option {
 	return func(row *db.Job) { row.RunAt = row.RunAt.Add(foregroundGrace) }
 }
 
-// Enqueue adds a job to a transaction and returns its ID. It runs once the transaction is
-// committed, and never when it is not. The payload must hold no secret, as it is stored.
-func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any, options ...Option) (string, error) {
+// Insert adds a job to a transaction and returns its ID. It runs once the transaction is committed and
+// a queue looks for its kind, and never when it is not. The payload must hold no secret, as it is stored.
+func Insert(ctx context.Context, tx *db.DB, kind string, payload any, options ...Option) (string, error) {
 	text, err := json.Marshal(payload)
 	if err != nil {
 		return "", fmt.Errorf("job %s: %w", kind, err)
@@ -142,11 +142,16 @@ func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any
 	for _, option := range options {
 		option(row)
 	}
-	if err := tx.InsertJob(ctx, row); err != nil {
-		return "", err
+	return row.ID, tx.InsertJob(ctx, row)
+}
+
+// Enqueue is Insert, after whose commit the queue is woken.
+func (q *Queue) Enqueue(ctx context.Context, tx *db.DB, kind string, payload any, options ...Option) (string, error) {
+	id, err := Insert(ctx, tx, kind, payload, options...)
+	if err == nil {
+		tx.AfterCommit(func() { q.Wake(kind) })
 	}
-	tx.AfterCommit(func() { q.Wake(kind) })
-	return row.ID, nil
+	return id, err
 }
 
 // Wake makes Run look for jobs of some kinds, also for those that another process made just now.

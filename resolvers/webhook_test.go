@@ -16,6 +16,7 @@ import (
 
 	"studio/db"
 	"studio/db/dbtest"
+	"studio/event"
 	"studio/fault"
 )
 
@@ -208,7 +209,7 @@ func TestWebhooks(t *testing.T) {
 			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
 			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
 			owner.newestDelivery(home, 1)
-			if _, err := s.db.Pool().ExecContext(s.Context(), "UPDATE jobs SET attempts = 17 WHERE kind = '"+db.WebhookJob+"'"); err != nil {
+			if _, err := s.db.Pool().ExecContext(s.Context(), "UPDATE jobs SET attempts = 17 WHERE kind = '"+event.DeliveryJob+"'"); err != nil {
 				s.Fatal(err)
 			}
 			s.clock.Advance(time.Hour)
@@ -411,7 +412,7 @@ func TestWebhooks(t *testing.T) {
 			owner.refused(fault.NotFound, "input.webhookEndpointId", testWebhookEndpoint, vars{"id": id})
 			owner.do(updateOrganization, vars{"org": home, "name": "Third"})
 			s.clock.Advance(time.Hour)
-			s.eventually("the jobs to end", func() bool { return s.count("jobs WHERE kind = '"+db.WebhookJob+"'") == 0 })
+			s.eventually("the jobs to end", func() bool { return s.count("jobs WHERE kind = '"+event.DeliveryJob+"'") == 0 })
 			if got := len(r.messages()); got != 1 {
 				s.Errorf("%d messages came", got)
 			}

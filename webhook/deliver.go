@@ -52,7 +52,7 @@ type eventData struct {
 const testType = "TEST"
 
 // deliver makes an attempt. The error means that there is to be another.
-func (w *Webhooks) deliver(ctx context.Context, _ string, p db.WebhookPayload) error {
+func (w *Webhooks) deliver(ctx context.Context, _ string, p event.DeliveryPayload) error {
 	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil // with its endpoint, or it is too old
@@ -99,7 +99,7 @@ func (w *Webhooks) deliver(ctx context.Context, _ string, p db.WebhookPayload) e
 }
 
 // giveUp ends a delivery whose job had no attempt left: those that were cut off count only for the job.
-func (w *Webhooks) giveUp(ctx context.Context, _ string, p db.WebhookPayload) error {
+func (w *Webhooks) giveUp(ctx context.Context, _ string, p event.DeliveryPayload) error {
 	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil

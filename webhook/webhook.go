@@ -49,7 +49,7 @@ func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
 	w := &Webhooks{db: database, queue: job.NewQueue(database, nil), key: key, guard: newGuard(networks)}
 	w.client = newClient(w.guard)
 	// An endpoint is a lane, so that an organization whose endpoints hang leaves most workers to others.
-	job.Handle(w.queue, db.WebhookJob, job.Handler[db.WebhookPayload]{Do: w.deliver, Failed: w.giveUp, Workers: 4 * MaxEndpoints})
+	job.Handle(w.queue, event.DeliveryJob, job.Handler[event.DeliveryPayload]{Do: w.deliver, Failed: w.giveUp, Workers: 4 * MaxEndpoints})
 	return w
 }
 
@@ -57,7 +57,7 @@ func New(database *db.DB, key []byte, networks []netip.Prefix) *Webhooks {
 func (w *Webhooks) Run(ctx context.Context) {
 	w.db.Listen(ctx, func(signal string) {
 		if event.HasDeliveries(signal) {
-			w.queue.Wake(db.WebhookJob)
+			w.queue.Wake(event.DeliveryJob)
 		}
 	})
 	w.queue.Run(ctx)
@@ -179,8 +179,8 @@ func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (deliver
 		if endpoint.DisabledAt != nil {
 			return fault.Invalid("webhookEndpointId", "This endpoint is disabled. Enable it first.")
 		}
-		delivery, err = tx.InsertWebhookDelivery(ctx, endpoint.ID, nil)
-		tx.AfterCommit(func() { w.queue.Wake(db.WebhookJob) })
+		delivery, err = event.InsertDelivery(ctx, tx, endpoint.ID, nil)
+		tx.AfterCommit(func() { w.queue.Wake(event.DeliveryJob) })
 		return err
 	})
 	return delivery, err
