@@ -2,9 +2,7 @@ package db
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -16,9 +14,8 @@ type throttle struct {
 	bun.BaseModel `bun:"table:throttles,alias:th"`
 
 	Key       string      `bun:"key,pk"`
-	Hits      string      `bun:"hits"` // JSON list of times
+	Hits      []time.Time `bun:"hits,type:text"`
 	UpdatedAt time.Time   `bun:"updated_at"`
-	times     []time.Time `bun:"-"`
 }
 
 // Hit counts one use of key, of which limit are allowed in any span of window. When they are used
@@ -35,11 +32,7 @@ func (d *DB) Hit(ctx context.Context, key string, limit int, window time.Duratio
 	if wait := row.wait(d.Now(), limit, window); wait > 0 {
 		return wait, nil
 	}
-	text, err := json.Marshal(append(row.times, d.Now()))
-	if err != nil {
-		return 0, fmt.Errorf("throttle %s: %w", key, err)
-	}
-	row.Hits = string(text)
+	row.Hits = append(row.Hits, d.Now())
 	return 0, requireRow(d.bun.NewUpdate().Model(row).Column("hits").WherePK().Exec(ctx))
 }
 
@@ -50,9 +43,6 @@ func (d *DB) HitWait(ctx context.Context, key string, limit int, window time.Dur
 		return 0, nil
 	}
 	if err != nil {
-		return 0, err
-	}
-	if err := row.parse(); err != nil {
 		return 0, err
 	}
 	return row.wait(d.Now(), limit, window), nil
@@ -67,38 +57,24 @@ func (d *DB) ForgetHits(ctx context.Context, key string) error {
 // wait drops the uses that no longer count, and tells until when the rest uses up the limit. One that
 // is further ahead than the window was noted by a clock that has been set right since.
 func (t *throttle) wait(now time.Time, limit int, window time.Duration) time.Duration {
-	t.times = slices.DeleteFunc(t.times, func(hit time.Time) bool { return hit.Sub(now).Abs() >= window })
-	if len(t.times) < limit {
+	t.Hits = slices.DeleteFunc(t.Hits, func(hit time.Time) bool { return hit.Sub(now).Abs() >= window })
+	if len(t.Hits) < limit {
 		return 0
 	}
-	return t.times[len(t.times)-limit].Add(window).Sub(now)
-}
-
-func (t *throttle) parse() error {
-	if err := json.Unmarshal([]byte(t.Hits), &t.times); err != nil {
-		return fmt.Errorf("throttle %s: %w", t.Key, err)
-	}
-	return nil
+	return t.Hits[len(t.Hits)-limit].Add(window).Sub(now)
 }
 
 // insertThrottle counts the first use of a key, and reports false when it is not.
 func (d *DB) insertThrottle(ctx context.Context, key string) (bool, error) {
-	text, err := json.Marshal([]time.Time{d.Now()})
-	if err != nil {
-		return false, fmt.Errorf("throttle %s: %w", key, err)
-	}
-	row := &throttle{Key: key, Hits: string(text), UpdatedAt: d.Now()}
+	row := &throttle{Key: key, Hits: []time.Time{d.Now()}, UpdatedAt: d.Now()}
 	return changed(d.bun.NewInsert().Model(row).On("CONFLICT (key) DO NOTHING").Exec(ctx))
 }
 
 func (d *DB) lockThrottle(ctx context.Context, key string) (*throttle, error) {
-	row := &throttle{Key: key, Hits: "[]", UpdatedAt: d.Now()}
+	row := &throttle{Key: key, Hits: []time.Time{}, UpdatedAt: d.Now()}
 	_, err := d.bun.NewInsert().Model(row).
 		On("CONFLICT (key) DO UPDATE").Set("updated_at = EXCLUDED.updated_at").Returning("hits").Exec(ctx)
-	if err != nil {
-		return nil, mapError(err)
-	}
-	return row, row.parse()
+	return row, mapError(err)
 }
 
 // DeleteThrottles forgets the keys that were last used before a time.
