@@ -56,7 +56,7 @@ func (r *Resolvers) Register(mux *http.ServeMux, options HandlerOptions) {
 
 func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler {
 	schema := graph.NewExecutableSchema(graph.Config{
-		Resolvers: r, Directives: r.directives(), Complexity: complexity(),
+		Resolvers: root{r}, Directives: r.directives(), Complexity: complexity(),
 	})
 	exec := executor.New(schema)
 	exec.SetQueryCache(newCache(func(document string, _ *ast.QueryDocument) uint32 { return uint32(len(document)) }))

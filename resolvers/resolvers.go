@@ -54,55 +54,25 @@ type (
 	webhookDeliveries   struct{ *Resolvers }
 )
 
-var _ graph.ResolverRoot = (*Resolvers)(nil)
+// root gives gqlgen the resolvers of each type.
+type root struct{ *Resolvers }
 
-// Query answers the fields of type Query.
-func (r *Resolvers) Query() graph.QueryResolver { return queries{r} }
-
-// Mutation answers the fields of type Mutation.
-func (r *Resolvers) Mutation() graph.MutationResolver { return mutations{r} }
-
-// Subscription answers the fields of type Subscription.
-func (r *Resolvers) Subscription() graph.SubscriptionResolver { return subscriptions{r} }
-
-// Viewer answers the fields of type Viewer.
-func (r *Resolvers) Viewer() graph.ViewerResolver { return viewers{r} }
-
-// Session answers the fields of type Session.
-func (r *Resolvers) Session() graph.SessionResolver { return sessions{r} }
-
-// Organization answers the fields of type Organization.
-func (r *Resolvers) Organization() graph.OrganizationResolver { return organizationFields{r} }
-
-// OrganizationUser answers the fields of type OrganizationUser.
-func (r *Resolvers) OrganizationUser() graph.OrganizationUserResolver { return organizationMembers{r} }
-
-// Event answers the fields of type Event.
-func (r *Resolvers) Event() graph.EventResolver { return events{r} }
-
-// Catalog answers the fields of type Catalog.
-func (r *Resolvers) Catalog() graph.CatalogResolver { return catalogs{r} }
-
-// Instance answers the fields of type Instance.
-func (r *Resolvers) Instance() graph.InstanceResolver { return instances{r} }
-
-// Billing answers the fields of type Billing.
-func (r *Resolvers) Billing() graph.BillingResolver { return billings{r} }
-
-// Invoice answers the fields of type Invoice.
-func (r *Resolvers) Invoice() graph.InvoiceResolver { return invoices{r} }
-
-// InvoiceLine answers the fields of type InvoiceLine.
-func (r *Resolvers) InvoiceLine() graph.InvoiceLineResolver { return invoiceLines{r} }
-
-// Coupon answers the fields of type Coupon.
-func (r *Resolvers) Coupon() graph.CouponResolver { return coupons{r} }
-
-// WebhookEndpoint answers the fields of type WebhookEndpoint.
-func (r *Resolvers) WebhookEndpoint() graph.WebhookEndpointResolver { return webhookEndpoints{r} }
-
-// WebhookDelivery answers the fields of type WebhookDelivery.
-func (r *Resolvers) WebhookDelivery() graph.WebhookDeliveryResolver { return webhookDeliveries{r} }
+func (r root) Query() graph.QueryResolver                       { return queries(r) }
+func (r root) Mutation() graph.MutationResolver                 { return mutations(r) }
+func (r root) Subscription() graph.SubscriptionResolver         { return subscriptions(r) }
+func (r root) Viewer() graph.ViewerResolver                     { return viewers(r) }
+func (r root) Session() graph.SessionResolver                   { return sessions(r) }
+func (r root) Organization() graph.OrganizationResolver         { return organizationFields(r) }
+func (r root) OrganizationUser() graph.OrganizationUserResolver { return organizationMembers(r) }
+func (r root) Event() graph.EventResolver                       { return events(r) }
+func (r root) Catalog() graph.CatalogResolver                   { return catalogs(r) }
+func (r root) Instance() graph.InstanceResolver                 { return instances(r) }
+func (r root) Billing() graph.BillingResolver                   { return billings(r) }
+func (r root) Invoice() graph.InvoiceResolver                   { return invoices(r) }
+func (r root) InvoiceLine() graph.InvoiceLineResolver           { return invoiceLines(r) }
+func (r root) Coupon() graph.CouponResolver                     { return coupons(r) }
+func (r root) WebhookEndpoint() graph.WebhookEndpointResolver   { return webhookEndpoints(r) }
+func (r root) WebhookDelivery() graph.WebhookDeliveryResolver   { return webhookDeliveries(r) }
 
 // optional loads what an ID names, and nothing when there is none.
 func optional[T any](ctx context.Context, load func(ctx context.Context, id string) (*T, error), id *string) (*T, error) {
