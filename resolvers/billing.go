@@ -98,7 +98,7 @@ func (r invoiceLines) Instance(ctx context.Context, line *db.InvoiceLine) (*db.I
 	if line.InstanceID == "" {
 		return nil, nil
 	}
-	return loadersOf(ctx).instance(ctx, line.InstanceID)
+	return loadersOf(ctx).instances.Load(ctx, line.InstanceID)()
 }
 
 func (r coupons) AmountOff(_ context.Context, k *db.Coupon) (*billing.Money, error) {
@@ -109,7 +109,7 @@ func (r coupons) AmountOff(_ context.Context, k *db.Coupon) (*billing.Money, err
 }
 
 func (r coupons) AddedBy(ctx context.Context, k *db.Coupon) (*db.User, error) {
-	return optional(ctx, loadersOf(ctx).user, k.AddedByID)
+	return optional(ctx, loadersOf(ctx).users, k.AddedByID)
 }
 
 func (r mutations) StartCardSetup(ctx context.Context, input graph.StartCardSetupInput) (*graph.StartCardSetupPayload, error) {

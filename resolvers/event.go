@@ -27,7 +27,7 @@ func (r events) Cursor(_ context.Context, e *db.Event) (string, error) {
 }
 
 func (r events) Actor(ctx context.Context, e *db.Event) (*db.User, error) {
-	return optional(ctx, loadersOf(ctx).user, e.ActorID)
+	return optional(ctx, loadersOf(ctx).users, e.ActorID)
 }
 
 func (r events) Organization(ctx context.Context, e *db.Event) (*db.Organization, error) {

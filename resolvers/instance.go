@@ -8,7 +8,6 @@ import (
 
 	"studio/billing"
 	"studio/db"
-	"studio/fault"
 	"studio/graph"
 	"studio/instance"
 )
@@ -41,11 +40,7 @@ func (r organizationFields) Instances(
 }
 
 func (r instances) Organization(ctx context.Context, i *db.Instance) (*db.Organization, error) {
-	o, err := loadersOf(ctx).organization(ctx, i.OrganizationID)
-	if err == nil && o == nil {
-		return nil, fault.ErrNoOrganization
-	}
-	return o, err
+	return loadersOf(ctx).existingOrganization(ctx, i.OrganizationID)
 }
 
 func (r instances) Region(_ context.Context, i *db.Instance) (*instance.Region, error) {

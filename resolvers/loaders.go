@@ -15,6 +15,7 @@ import (
 
 	"studio/billing"
 	"studio/db"
+	"studio/fault"
 )
 
 // defaultWait is how long a loader gathers before it reads. Shorter gathers less under load, and a
@@ -149,16 +150,18 @@ func newGroupedLoader[Q comparable, V any](
 	})
 }
 
-func (l *loaders) user(ctx context.Context, id string) (*db.User, error) {
-	return l.users.Load(ctx, id)()
-}
-
 func (l *loaders) organization(ctx context.Context, id string) (*db.Organization, error) {
 	return l.organizations.Load(ctx, id)()
 }
 
-func (l *loaders) membership(ctx context.Context, id string) (*db.Membership, error) {
-	return l.memberships.Load(ctx, id)()
+// existingOrganization is organization for what is permitted only if it exists, so that it can have been
+// deleted at this moment alone: NOT_FOUND.
+func (l *loaders) existingOrganization(ctx context.Context, id string) (*db.Organization, error) {
+	o, err := l.organization(ctx, id)
+	if err == nil && o == nil {
+		return nil, fault.ErrNoOrganization
+	}
+	return o, err
 }
 
 // viewerMembership is the caller's own place in an organization, nil when there is none.
@@ -175,10 +178,6 @@ func (l *loaders) acceptedMembership(ctx context.Context, organizationID string)
 	return own, nil
 }
 
-func (l *loaders) instance(ctx context.Context, id string) (*db.Instance, error) {
-	return l.instances.Load(ctx, id)()
-}
-
 // billing is an organization's billing, also when it never had to do with Stripe.
 func (l *loaders) billing(ctx context.Context, organizationID string) (*db.BillingAccount, error) {
 	account, err := l.billingAccounts.Load(ctx, organizationID)()
@@ -186,10 +185,6 @@ func (l *loaders) billing(ctx context.Context, organizationID string) (*db.Billi
 		account = &db.BillingAccount{OrganizationID: organizationID}
 	}
 	return account, err
-}
-
-func (l *loaders) event(ctx context.Context, id string) (*db.Event, error) {
-	return l.events.Load(ctx, id)()
 }
 
 // belonging loads what an ID names, and whose it is; nil when there is none, or it belongs to no organization.

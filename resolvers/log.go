@@ -60,10 +60,7 @@ func (r *Resolvers) log(options HandlerOptions, limit limiter) http.Handler {
 		}
 		var organization *db.Organization
 		if err == nil {
-			organization, err = loadersOf(ctx).organization(ctx, organizationID)
-		}
-		if err == nil && organization == nil { // deleted at this moment
-			err = fault.ErrNoOrganization
+			organization, err = loadersOf(ctx).existingOrganization(ctx, organizationID)
 		}
 		if err != nil {
 			refuseLog(ctx, w, err)

@@ -44,19 +44,15 @@ func (r organizationFields) Users(
 }
 
 func (r organizationMembers) Organization(ctx context.Context, m *db.Membership) (*db.Organization, error) {
-	o, err := loadersOf(ctx).organization(ctx, m.OrganizationID)
-	if err == nil && o == nil {
-		return nil, fault.ErrNoOrganization
-	}
-	return o, err
+	return loadersOf(ctx).existingOrganization(ctx, m.OrganizationID)
 }
 
 func (r organizationMembers) User(ctx context.Context, m *db.Membership) (*db.User, error) {
-	return optional(ctx, loadersOf(ctx).user, m.UserID)
+	return optional(ctx, loadersOf(ctx).users, m.UserID)
 }
 
 func (r organizationMembers) InvitedBy(ctx context.Context, m *db.Membership) (*db.User, error) {
-	return optional(ctx, loadersOf(ctx).user, m.InvitedByID)
+	return optional(ctx, loadersOf(ctx).users, m.InvitedByID)
 }
 
 func (r mutations) InviteUser(ctx context.Context, input graph.InviteUserInput) (*graph.InviteUserPayload, error) {

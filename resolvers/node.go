@@ -84,7 +84,7 @@ func visibleTo(ctx context.Context, ownersOnly bool, id string) (any, error) {
 
 // visibleMembership is nil unless it is the caller's own or the caller owns its organization.
 func (r *Resolvers) visibleMembership(ctx context.Context, id string) (*db.Membership, error) {
-	membership, err := loadersOf(ctx).membership(ctx, id)
+	membership, err := loadersOf(ctx).memberships.Load(ctx, id)()
 	if err != nil || membership == nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/graph-gophers/dataloader/v7"
+
 	"studio/account"
 	"studio/billing"
 	"studio/db"
@@ -75,11 +77,11 @@ func (r root) WebhookEndpoint() graph.WebhookEndpointResolver   { return webhook
 func (r root) WebhookDelivery() graph.WebhookDeliveryResolver   { return webhookDeliveries(r) }
 
 // optional loads what an ID names, and nothing when there is none.
-func optional[T any](ctx context.Context, load func(ctx context.Context, id string) (*T, error), id *string) (*T, error) {
+func optional[T any](ctx context.Context, from *dataloader.Loader[string, *T], id *string) (*T, error) {
 	if id == nil {
 		return nil, nil
 	}
-	return load(ctx, *id)
+	return from.Load(ctx, *id)()
 }
 
 // requireCaller is for fields behind @authenticated, @member or @owner.

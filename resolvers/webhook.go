@@ -22,7 +22,7 @@ func (r webhookEndpoints) EventTypes(_ context.Context, e *db.WebhookEndpoint) (
 }
 
 func (r webhookEndpoints) CreatedBy(ctx context.Context, e *db.WebhookEndpoint) (*db.User, error) {
-	return optional(ctx, loadersOf(ctx).user, e.CreatedByID)
+	return optional(ctx, loadersOf(ctx).users, e.CreatedByID)
 }
 
 func (r webhookEndpoints) Deliveries(ctx context.Context, e *db.WebhookEndpoint) ([]*db.WebhookDelivery, error) {
@@ -34,7 +34,7 @@ func (r webhookEndpoints) Deliveries(ctx context.Context, e *db.WebhookEndpoint)
 }
 
 func (r webhookDeliveries) Event(ctx context.Context, d *db.WebhookDelivery) (*db.Event, error) {
-	return optional(ctx, loadersOf(ctx).event, d.EventID)
+	return optional(ctx, loadersOf(ctx).events, d.EventID)
 }
 
 func (r mutations) CreateWebhookEndpoint(ctx context.Context, input graph.CreateWebhookEndpointInput) (*graph.CreateWebhookEndpointPayload, error) {
