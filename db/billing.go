@@ -84,6 +84,5 @@ func (d *DB) StripeEventKnown(ctx context.Context, id string) (bool, error) {
 
 // DeleteStripeEvents forgets the webhooks that were received before a time.
 func (d *DB) DeleteStripeEvents(ctx context.Context, before time.Time) error {
-	_, err := d.bun.NewDelete().Model((*stripeEvent)(nil)).Where("received_at < ?", before).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*stripeEvent)(nil)).Where("received_at < ?", before).Exec(ctx))
 }

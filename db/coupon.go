@@ -39,8 +39,7 @@ func (d *DB) LockRedemptions(ctx context.Context, stripeID string) error {
 	if !d.isPostgres() { // a transaction that writes is alone from its beginning
 		return nil
 	}
-	_, err := d.bun.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", stripeID)
-	return mapError(err)
+	return executed(d.bun.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", stripeID))
 }
 
 // CountRedemptions counts how often a promotion code was redeemed, and how often the coupon of Stripe's that
@@ -54,8 +53,7 @@ func (d *DB) CountRedemptions(ctx context.Context, promotionCodeID, stripeID str
 
 // InsertCoupon adds a coupon; ErrDuplicate when the organization has redeemed the code.
 func (d *DB) InsertCoupon(ctx context.Context, coupon *Coupon) error {
-	_, err := d.bun.NewInsert().Model(coupon).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(coupon).Exec(ctx))
 }
 
 // GrantCoupon notes that Stripe gives what a coupon promises, and reports whether nobody had.

@@ -257,6 +257,9 @@ func (d *DB) among(column string, values []string) schema.QueryWithArgs {
 	return bun.SafeQuery("? IN (?)", bun.Safe(column), bun.List(values))
 }
 
+// executed is for statements that may change any number of rows.
+func executed(_ sql.Result, err error) error { return mapError(err) }
+
 // changed reports whether a statement changed a row, since an UPDATE of no row is no error.
 func changed(result sql.Result, err error) (bool, error) {
 	if err != nil {

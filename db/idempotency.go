@@ -43,12 +43,10 @@ func (d *DB) AnswerIdempotencyKey(ctx context.Context, keyHash, answer string) e
 
 // ReleaseIdempotencyKey makes the next request with a key the first.
 func (d *DB) ReleaseIdempotencyKey(ctx context.Context, keyHash string) error {
-	_, err := d.bun.NewDelete().Model((*IdempotencyKey)(nil)).Where("key_hash = ?", keyHash).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*IdempotencyKey)(nil)).Where("key_hash = ?", keyHash).Exec(ctx))
 }
 
 // DeleteIdempotencyKeys forgets the keys that were first used before a time.
 func (d *DB) DeleteIdempotencyKeys(ctx context.Context, before time.Time) error {
-	_, err := d.bun.NewDelete().Model((*IdempotencyKey)(nil)).Where("created_at < ?", before).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*IdempotencyKey)(nil)).Where("created_at < ?", before).Exec(ctx))
 }

@@ -79,8 +79,7 @@ func (i *Instance) Key() Key { return Key{i.Name} }
 // InsertInstance adds an instance; ErrDuplicate when its name, its URL or the founder's free
 // instance is taken. Name and URL are looked up beforehand with InstanceTaking.
 func (d *DB) InsertInstance(ctx context.Context, instance *Instance) error {
-	_, err := d.bun.NewInsert().Model(instance).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(instance).Exec(ctx))
 }
 
 // UpdateInstance stores all of an instance; the organization's row must be locked. ErrDuplicate when

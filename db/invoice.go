@@ -77,8 +77,7 @@ func (v *Invoice) Key() Key { return Key{v.ID} }
 
 // InsertInvoice adds an invoice; ErrDuplicate when Stripe's invoice is mirrored already.
 func (d *DB) InsertInvoice(ctx context.Context, invoice *Invoice) error {
-	_, err := d.bun.NewInsert().Model(invoice).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(invoice).Exec(ctx))
 }
 
 // UpdateInvoice stores all of an invoice; the organization's row must be locked.

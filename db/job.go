@@ -31,8 +31,7 @@ type Job struct {
 
 // InsertJob adds a job.
 func (d *DB) InsertJob(ctx context.Context, job *Job) error {
-	_, err := d.bun.NewInsert().Model(job).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(job).Exec(ctx))
 }
 
 // ClaimJobs takes up to limit jobs of some kinds that were due at the given time, of each lane one, and
@@ -107,8 +106,7 @@ func (d *DB) ReleaseJobs(ctx context.Context) error {
 	if d.isPostgres() {
 		return nil
 	}
-	_, err := d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now()).Where("leased_until > ?", d.Now()).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now()).Where("leased_until > ?", d.Now()).Exec(ctx))
 }
 
 // ReleaseLanes takes from jobs of other than the known kinds the leases, and so the lanes, that were over

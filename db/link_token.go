@@ -30,8 +30,7 @@ type LinkToken struct {
 
 // InsertLinkToken adds a token.
 func (d *DB) InsertLinkToken(ctx context.Context, token *LinkToken) error {
-	_, err := d.bun.NewInsert().Model(token).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(token).Exec(ctx))
 }
 
 // InsertInvitationLink adds the token of the link that a job mails, and reports whether the invitation
@@ -67,12 +66,10 @@ func (d *DB) TakeLinkToken(ctx context.Context, purpose LinkPurpose, tokenHash s
 
 // DeleteLinkTokens makes the links sent for a subject worthless.
 func (d *DB) DeleteLinkTokens(ctx context.Context, purpose LinkPurpose, subjectID string) error {
-	_, err := d.bun.NewDelete().Model((*LinkToken)(nil)).Where("subject_id = ?", subjectID).Where("purpose = ?", purpose).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*LinkToken)(nil)).Where("subject_id = ?", subjectID).Where("purpose = ?", purpose).Exec(ctx))
 }
 
 // DeleteExpiredLinkTokens removes what no longer opens anything.
 func (d *DB) DeleteExpiredLinkTokens(ctx context.Context) error {
-	_, err := d.bun.NewDelete().Model((*LinkToken)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*LinkToken)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx))
 }

@@ -69,8 +69,7 @@ func (m *Membership) Key() Key { return Key{m.Email} }
 
 // InsertMembership adds a membership; ErrDuplicate when the address has one.
 func (d *DB) InsertMembership(ctx context.Context, membership *Membership) error {
-	_, err := d.bun.NewInsert().Model(membership).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(membership).Exec(ctx))
 }
 
 // UpdateMembership stores all of a membership; the organization's row must be locked.
@@ -80,9 +79,8 @@ func (d *DB) UpdateMembership(ctx context.Context, membership *Membership) error
 
 // SetInvitationDelivery notes how far the mail of a job came, unless another has superseded it.
 func (d *DB) SetInvitationDelivery(ctx context.Context, membershipID, jobID string, delivery Delivery) error {
-	_, err := d.bun.NewUpdate().Model((*Membership)(nil)).Set("invitation_delivery = ?", delivery).
-		Where("id = ?", membershipID).Where("invitation_job_id = ?", jobID).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model((*Membership)(nil)).Set("invitation_delivery = ?", delivery).
+		Where("id = ?", membershipID).Where("invitation_job_id = ?", jobID).Exec(ctx))
 }
 
 // DeleteMembership removes a membership.
@@ -92,8 +90,7 @@ func (d *DB) DeleteMembership(ctx context.Context, id string) error {
 
 // DeleteMembershipsOf removes everybody from an organization.
 func (d *DB) DeleteMembershipsOf(ctx context.Context, organizationID string) error {
-	_, err := d.bun.NewDelete().Model((*Membership)(nil)).Where("organization_id = ?", organizationID).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*Membership)(nil)).Where("organization_id = ?", organizationID).Exec(ctx))
 }
 
 // MembershipByID finds a membership.

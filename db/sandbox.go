@@ -52,9 +52,8 @@ func (d *DB) SetSandboxAhead(ctx context.Context, ahead time.Duration) error {
 
 // PutSandboxObject adds or replaces an object of the sandbox.
 func (d *DB) PutSandboxObject(ctx context.Context, object *SandboxObject) error {
-	_, err := d.bun.NewInsert().Model(object).On("CONFLICT (id) DO UPDATE").
-		Set("customer = EXCLUDED.customer").Set("body = EXCLUDED.body").Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(object).On("CONFLICT (id) DO UPDATE").
+		Set("customer = EXCLUDED.customer").Set("body = EXCLUDED.body").Exec(ctx))
 }
 
 // DeleteSandboxObject removes an object of the sandbox.
@@ -91,6 +90,5 @@ func (d *DB) SandboxAnswerTo(ctx context.Context, key string) (*SandboxAnswer, e
 
 // InsertSandboxAnswer keeps an answer.
 func (d *DB) InsertSandboxAnswer(ctx context.Context, answer *SandboxAnswer) error {
-	_, err := d.bun.NewInsert().Model(answer).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(answer).Exec(ctx))
 }

@@ -50,8 +50,7 @@ func (d *DB) HitWait(ctx context.Context, key string, limit int, window time.Dur
 
 // ForgetHits makes all uses of key undone.
 func (d *DB) ForgetHits(ctx context.Context, key string) error {
-	_, err := d.bun.NewDelete().Model((*throttle)(nil)).Where("key = ?", key).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*throttle)(nil)).Where("key = ?", key).Exec(ctx))
 }
 
 // wait drops the uses that no longer count, and tells until when the rest uses up the limit. One that
@@ -79,6 +78,5 @@ func (d *DB) lockThrottle(ctx context.Context, key string) (*throttle, error) {
 
 // DeleteThrottles forgets the keys that were last used before a time.
 func (d *DB) DeleteThrottles(ctx context.Context, before time.Time) error {
-	_, err := d.bun.NewDelete().Model((*throttle)(nil)).Where("updated_at < ?", before).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*throttle)(nil)).Where("updated_at < ?", before).Exec(ctx))
 }

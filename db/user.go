@@ -28,8 +28,7 @@ func (u *User) Name() string { return u.FirstName + " " + u.LastName }
 
 // InsertUser adds an account; ErrDuplicate when the address has one.
 func (d *DB) InsertUser(ctx context.Context, user *User) error {
-	_, err := d.bun.NewInsert().Model(user).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(user).Exec(ctx))
 }
 
 // UserByEmail finds an account by its lower-cased address.
@@ -84,7 +83,6 @@ func (d *DB) UpdatePassword(ctx context.Context, userID, hash string) error {
 
 // MarkEmailVerified notes that the user receives mail at the address; the first time counts.
 func (d *DB) MarkEmailVerified(ctx context.Context, userID string) error {
-	_, err := d.bun.NewUpdate().Model((*User)(nil)).
-		Set("email_verified_at = ?", d.Now()).Where("id = ?", userID).Where("email_verified_at IS NULL").Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model((*User)(nil)).
+		Set("email_verified_at = ?", d.Now()).Where("id = ?", userID).Where("email_verified_at IS NULL").Exec(ctx))
 }

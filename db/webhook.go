@@ -78,8 +78,8 @@ var deliveryOrder = order{columns: []string{"id"}, descending: true}
 
 // InsertWebhookEndpoint adds an endpoint; the organization's row must be locked.
 func (d *DB) InsertWebhookEndpoint(ctx context.Context, endpoint *WebhookEndpoint) error {
-	if _, err := d.bun.NewInsert().Model(endpoint).Exec(ctx); err != nil {
-		return mapError(err)
+	if err := executed(d.bun.NewInsert().Model(endpoint).Exec(ctx)); err != nil {
+		return err
 	}
 	return d.countWebhookEndpoints(ctx, endpoint.OrganizationID)
 }
@@ -131,8 +131,7 @@ func (d *DB) WebhookEndpointsOfOrganizations(ctx context.Context, organizationID
 
 // InsertWebhookDelivery adds a delivery.
 func (d *DB) InsertWebhookDelivery(ctx context.Context, delivery *WebhookDelivery) error {
-	_, err := d.bun.NewInsert().Model(delivery).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(delivery).Exec(ctx))
 }
 
 // EnabledWebhookEndpoints lists the endpoints of an organization that events are sent to.
@@ -148,9 +147,8 @@ func (d *DB) WebhookDeliveryByID(ctx context.Context, id string) (*WebhookDelive
 
 // UpdateWebhookDelivery stores how an attempt went.
 func (d *DB) UpdateWebhookDelivery(ctx context.Context, delivery *WebhookDelivery) error {
-	_, err := d.bun.NewUpdate().Model(delivery).
-		Column("status", "attempts", "status_code", "error", "latency_ms", "attempted_at").WherePK().Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model(delivery).
+		Column("status", "attempts", "status_code", "error", "latency_ms", "attempted_at").WherePK().Exec(ctx))
 }
 
 // WebhookDeliveriesOf lists the newest deliveries of each endpoint, newest first, with the time of the
@@ -166,6 +164,5 @@ func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limi
 
 // DeleteWebhookDeliveries forgets the deliveries that were begun before a time.
 func (d *DB) DeleteWebhookDeliveries(ctx context.Context, before time.Time) error {
-	_, err := d.bun.NewDelete().Model((*WebhookDelivery)(nil)).Where("created_at < ?", before).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*WebhookDelivery)(nil)).Where("created_at < ?", before).Exec(ctx))
 }
