@@ -101,7 +101,7 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 		AllowCredentials: true,
 		MaxAge:           600,
 	})
-	return crossOrigin.Handler(withCookies(served))
+	return crossOrigin.Handler(served)
 }
 
 // cache is otter's as gqlgen wants it.

@@ -51,7 +51,7 @@ func (r *Resolvers) log(options HandlerOptions, limit limiter) http.Handler {
 		organizationID, asCSV := request.PathValue("id"), strings.HasSuffix(request.URL.Path, ".csv")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-		ctx, err := admit(request.Context(), request, request.Header.Get("Authorization"))
+		ctx, err := admit(request.Context(), nil, request, request.Header.Get("Authorization"))
 		if err == nil {
 			err = limit(ctx, 1)
 		}

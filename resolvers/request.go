@@ -30,9 +30,10 @@ const cookieName = "studio_session"
 // request is an HTTP request or a WebSocket. Its token changes when an operation signs in or out,
 // and each operation looks the token up anew: revoked means revoked.
 type request struct {
-	client  account.Client
-	cookies func(*http.Cookie)
-	secure  bool
+	client account.Client
+	secure bool
+	// response is what cookies are set on; nil where its headers are sent before an operation runs.
+	response http.ResponseWriter
 	// idempotencyKeys are those of the header; a WebSocket, which carries many requests, has none.
 	idempotencyKeys []string
 	// byCookie is whether the request's own token came as a cookie.
@@ -54,12 +55,12 @@ func requestOf(ctx context.Context) *request {
 // operation against the limit.
 func (r *Resolvers) admit(
 	options HandlerOptions, limit limiter,
-) func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
-	return func(ctx context.Context, httpRequest *http.Request, authorization string) (context.Context, error) {
+) func(ctx context.Context, w http.ResponseWriter, httpRequest *http.Request, authorization string) (context.Context, error) {
+	return func(ctx context.Context, w http.ResponseWriter, httpRequest *http.Request, authorization string) (context.Context, error) {
 		admitted := &request{
-			client:  account.Client{IPAddress: clientAddress(httpRequest, options.TrustedProxies), UserAgent: httpRequest.UserAgent()},
-			cookies: cookiesOf(ctx),
-			secure:  options.Secure,
+			client:   account.Client{IPAddress: clientAddress(httpRequest, options.TrustedProxies), UserAgent: httpRequest.UserAgent()},
+			secure:   options.Secure,
+			response: w,
 		}
 		if authorization != "" {
 			scheme, token, _ := strings.Cut(authorization, " ")
@@ -111,25 +112,6 @@ func clientAddress(r *http.Request, trusted []net.IPNet) string {
 	return cmp.Or(forwarded.ClientIP(r.Header, r.RemoteAddr), remote)
 }
 
-// Cookies are set on the response, which only the handler around the transport sees. A stream's
-// headers are sent before an operation runs, so streams set none.
-type cookiesKey struct{}
-
-func withCookies(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		set := func(cookie *http.Cookie) { http.SetCookie(w, cookie) }
-		if transport.Streams(r) {
-			set = func(*http.Cookie) {} // which does not keep the response for as long as the stream is open
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookiesKey{}, set)))
-	})
-}
-
-func cookiesOf(ctx context.Context) func(*http.Cookie) {
-	set, _ := ctx.Value(cookiesKey{}).(func(*http.Cookie))
-	return set
-}
-
 // current is the token that the request acts with, "" when it acts for nobody.
 func (r *request) current() string {
 	r.mu.Lock()
@@ -155,6 +137,9 @@ func (r *request) renew(token string) {
 }
 
 func (r *request) setCookie(token string) {
+	if r.response == nil {
+		return
+	}
 	cookie := &http.Cookie{
 		Name: cookieName, Value: token, Path: "/", HttpOnly: true, Secure: r.secure, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(account.SessionLifetime.Seconds()),
@@ -162,7 +147,7 @@ func (r *request) setCookie(token string) {
 	if token == "" {
 		cookie.MaxAge = -1
 	}
-	r.cookies(cookie)
+	http.SetCookie(r.response, cookie)
 }
 
 // operation is what one operation of a request knows: its caller, who changes when it signs in or

@@ -53,7 +53,11 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, err := h.authenticate(r.Context(), r, r.Header.Get("Authorization"))
+	ofCookies := w
+	if mediaType == typeEventStream {
+		ofCookies = nil
+	}
+	ctx, err := h.authenticate(r.Context(), ofCookies, r, r.Header.Get("Authorization"))
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
 			return closing(closeBadMessage, "The Authorization in the payload must be a string.")
 		}
 	}
-	ctx, err := c.authenticate(c.ctx, c.request, authorization)
+	ctx, err := c.authenticate(c.ctx, nil, c.request, authorization)
 	if err != nil {
 		response := c.present(c.ctx, err)
 		code := closeForbidden

@@ -187,7 +187,7 @@ func (unspeakable) Error() string { panic("out of cheese") }
 type callerKey struct{}
 
 // authenticate knows one token and one session.
-func authenticate(ctx context.Context, r *http.Request, authorization string) (context.Context, error) {
+func authenticate(ctx context.Context, _ http.ResponseWriter, r *http.Request, authorization string) (context.Context, error) {
 	caller := ""
 	if cookie, err := r.Cookie("studio_session"); err == nil && authorization == "" {
 		caller = "session " + cookie.Value

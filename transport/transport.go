@@ -40,7 +40,7 @@ type Handler struct {
 	Draining context.Context
 
 	executor      graphql.GraphExecutor
-	authenticate  func(ctx context.Context, r *http.Request, authorization string) (context.Context, error)
+	authenticate  func(ctx context.Context, w http.ResponseWriter, r *http.Request, authorization string) (context.Context, error)
 	maxBodyBytes  int64         // of a request's body and of a WebSocket message
 	maxBatch      int           // operations that one HTTP request may carry
 	maxOperations int           // operations that may be open at once on one WebSocket
@@ -59,10 +59,11 @@ type Handler struct {
 // Authenticate puts the caller into the context: once for an HTTP request, and once for a WebSocket, when
 // the client sent connection_init. Authorization is the header's value; over WebSocket it is the init
 // payload's, if there is one. When it is empty, and only then, the request's session cookie may be relied
-// on: a request that another site could have forged has been refused.
+// on: a request that another site could have forged has been refused. The response may be given cookies;
+// it is nil for a stream or a WebSocket, whose headers are sent before an operation runs.
 func New(
 	executor graphql.GraphExecutor,
-	authenticate func(ctx context.Context, r *http.Request, authorization string) (context.Context, error),
+	authenticate func(ctx context.Context, w http.ResponseWriter, r *http.Request, authorization string) (context.Context, error),
 ) *Handler {
 	h := &Handler{
 		executor:      executor,
@@ -93,10 +94,4 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := serve(w, r); err != nil {
 		h.refuse(w, r, err)
 	}
-}
-
-// Streams tells whether the request asks for a stream or a WebSocket. The headers of the response
-// are then sent before an operation runs, and nothing may be added to them.
-func Streams(r *http.Request) bool {
-	return AsksForWebSocket(r) || accepted(r) == typeEventStream
 }

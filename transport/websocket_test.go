@@ -366,7 +366,9 @@ func TestWebSocketHandedOver(t *testing.T) {
 func TestWebSocketPanic(t *testing.T) {
 	t.Parallel()
 	_, server := serve(t, func(h *Handler) {
-		h.authenticate = func(context.Context, *http.Request, string) (context.Context, error) { panic("out of cheese") }
+		h.authenticate = func(context.Context, http.ResponseWriter, *http.Request, string) (context.Context, error) {
+			panic("out of cheese")
+		}
 	})
 	c := dial(t, server)
 	c.send(initialise)
