@@ -18,14 +18,14 @@ const (
 	Declined MembershipStatus = "DECLINED"
 )
 
-// Delivery is how far a mail has come.
-type Delivery string
+// MailDelivery is how far a mail has come.
+type MailDelivery string
 
-// The states of a delivery.
+// The states of a mail.
 const (
-	Queued Delivery = "QUEUED"
-	Sent   Delivery = "SENT"
-	Failed Delivery = "FAILED"
+	MailQueued MailDelivery = "QUEUED"
+	MailSent   MailDelivery = "SENT"
+	MailFailed MailDelivery = "FAILED"
 )
 
 // Membership is a user's place in an organization, from the invitation on. An organization has
@@ -42,10 +42,10 @@ type Membership struct {
 	Status  MembershipStatus `bun:"status"`
 	IsOwner bool             `bun:"is_owner"`
 
-	InvitedByID         *string    `bun:"invited_by_id"`
-	InvitedAt           *time.Time `bun:"invited_at"`
-	InvitationExpiresAt *time.Time `bun:"invitation_expires_at"`
-	InvitationDelivery  *Delivery  `bun:"invitation_delivery"`
+	InvitedByID         *string       `bun:"invited_by_id"`
+	InvitedAt           *time.Time    `bun:"invited_at"`
+	InvitationExpiresAt *time.Time    `bun:"invitation_expires_at"`
+	InvitationDelivery  *MailDelivery `bun:"invitation_delivery"`
 	// InvitationJobID is the job that mails the invitation; an older job has been superseded.
 	InvitationJobID *string    `bun:"invitation_job_id"`
 	AcceptedAt      *time.Time `bun:"accepted_at"`
@@ -78,7 +78,7 @@ func (d *DB) UpdateMembership(ctx context.Context, membership *Membership) error
 }
 
 // SetInvitationDelivery notes how far the mail of a job came, unless another has superseded it.
-func (d *DB) SetInvitationDelivery(ctx context.Context, membershipID, jobID string, delivery Delivery) error {
+func (d *DB) SetInvitationDelivery(ctx context.Context, membershipID, jobID string, delivery MailDelivery) error {
 	return executed(d.bun.NewUpdate().Model((*Membership)(nil)).Set("invitation_delivery = ?", delivery).
 		Where("id = ?", membershipID).Where("invitation_job_id = ?", jobID).Exec(ctx))
 }

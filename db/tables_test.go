@@ -11,7 +11,7 @@ import (
 )
 
 func TestMembershipConstraints(t *testing.T) {
-	unknown, lost := db.NewID(db.UserPrefix), db.Delivery("LOST")
+	unknown, lost := db.NewID(db.UserPrefix), db.MailDelivery("LOST")
 	refused := map[string]func(m *db.Membership, member, newcomer *db.User){
 		"AcceptedWithoutUser": func(m *db.Membership, _, _ *db.User) { m.Status = db.Accepted },
 		"InvitedWithUser":     func(m *db.Membership, _, newcomer *db.User) { m.UserID = &newcomer.ID },

@@ -44,14 +44,14 @@ func (e *WebhookEndpoint) SetEventTypes(types []EventType) {
 	e.Types = strings.Join(names, " ")
 }
 
-// DeliveryStatus is how far a delivery to a webhook endpoint has come.
-type DeliveryStatus string
+// WebhookDeliveryStatus is how far a delivery to a webhook endpoint has come.
+type WebhookDeliveryStatus string
 
 // The statuses of deliveries.
 const (
-	DeliveryPending DeliveryStatus = "PENDING"
-	DeliveryMade    DeliveryStatus = "DELIVERED"
-	DeliveryFailed  DeliveryStatus = "FAILED"
+	DeliveryPending WebhookDeliveryStatus = "PENDING"
+	DeliveryMade    WebhookDeliveryStatus = "DELIVERED"
+	DeliveryFailed  WebhookDeliveryStatus = "FAILED"
 )
 
 // WebhookDelivery is one message to an endpoint, and how its newest attempt went.
@@ -61,15 +61,15 @@ type WebhookDelivery struct {
 	ID         string `bun:"id,pk"`
 	EndpointID string `bun:"endpoint_id"`
 	// EventID is nil for a test.
-	EventID     *string        `bun:"event_id"`
-	JobID       string         `bun:"job_id"`
-	Status      DeliveryStatus `bun:"status"`
-	Attempts    int            `bun:"attempts"`
-	StatusCode  *int           `bun:"status_code"`
-	Error       *string        `bun:"error"`
-	LatencyMs   *int           `bun:"latency_ms"`
-	AttemptedAt *time.Time     `bun:"attempted_at"`
-	CreatedAt   time.Time      `bun:"created_at"`
+	EventID     *string               `bun:"event_id"`
+	JobID       string                `bun:"job_id"`
+	Status      WebhookDeliveryStatus `bun:"status"`
+	Attempts    int                   `bun:"attempts"`
+	StatusCode  *int                  `bun:"status_code"`
+	Error       *string               `bun:"error"`
+	LatencyMs   *int                  `bun:"latency_ms"`
+	AttemptedAt *time.Time            `bun:"attempted_at"`
+	CreatedAt   time.Time             `bun:"created_at"`
 	// NextAttemptAt is the job's, read along; nil when it is done or given up.
 	NextAttemptAt *time.Time `bun:"next_attempt_at,scanonly"`
 }

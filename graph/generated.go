@@ -12204,8 +12204,8 @@ func (ec *executionContext) _OrganizationUser_invitationDelivery(ctx context.Con
 			return obj.InvitationDelivery, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *db.Delivery) graphql.Marshaler {
-			return ec.marshalOMailDelivery2ᚖstudioᚋdbᚐDelivery(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *db.MailDelivery) graphql.Marshaler {
+			return ec.marshalOMailDelivery2ᚖstudioᚋdbᚐMailDelivery(ctx, selections, v)
 		},
 		true,
 		false,
@@ -14731,8 +14731,8 @@ func (ec *executionContext) _WebhookDelivery_status(ctx context.Context, field g
 			return obj.Status, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.DeliveryStatus) graphql.Marshaler {
-			return ec.marshalNWebhookDeliveryStatus2studioᚋdbᚐDeliveryStatus(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v db.WebhookDeliveryStatus) graphql.Marshaler {
+			return ec.marshalNWebhookDeliveryStatus2studioᚋdbᚐWebhookDeliveryStatus(ctx, selections, v)
 		},
 		true,
 		true,
@@ -23592,13 +23592,13 @@ func (ec *executionContext) marshalNWebhookDelivery2ᚖstudioᚋdbᚐWebhookDeli
 	return ec._WebhookDelivery(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNWebhookDeliveryStatus2studioᚋdbᚐDeliveryStatus(ctx context.Context, v any) (db.DeliveryStatus, error) {
+func (ec *executionContext) unmarshalNWebhookDeliveryStatus2studioᚋdbᚐWebhookDeliveryStatus(ctx context.Context, v any) (db.WebhookDeliveryStatus, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := db.DeliveryStatus(tmp)
+	res := db.WebhookDeliveryStatus(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNWebhookDeliveryStatus2studioᚋdbᚐDeliveryStatus(ctx context.Context, sel ast.SelectionSet, v db.DeliveryStatus) graphql.Marshaler {
+func (ec *executionContext) marshalNWebhookDeliveryStatus2studioᚋdbᚐWebhookDeliveryStatus(ctx context.Context, sel ast.SelectionSet, v db.WebhookDeliveryStatus) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -24007,16 +24007,16 @@ func (ec *executionContext) marshalOInvoiceStatus2ᚖstudioᚋdbᚐInvoiceStatus
 	return res
 }
 
-func (ec *executionContext) unmarshalOMailDelivery2ᚖstudioᚋdbᚐDelivery(ctx context.Context, v any) (*db.Delivery, error) {
+func (ec *executionContext) unmarshalOMailDelivery2ᚖstudioᚋdbᚐMailDelivery(ctx context.Context, v any) (*db.MailDelivery, error) {
 	if v == nil {
 		return nil, nil
 	}
 	tmp, err := graphql.UnmarshalString(v)
-	res := db.Delivery(tmp)
+	res := db.MailDelivery(tmp)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOMailDelivery2ᚖstudioᚋdbᚐDelivery(ctx context.Context, sel ast.SelectionSet, v *db.Delivery) graphql.Marshaler {
+func (ec *executionContext) marshalOMailDelivery2ᚖstudioᚋdbᚐMailDelivery(ctx context.Context, sel ast.SelectionSet, v *db.MailDelivery) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -105,7 +105,7 @@ func (o *Organizations) offer(
 		return err
 	}
 	mailed := invited.InvitationJobID != nil
-	expires, queued := tx.Now().Add(invitationLifetime), db.Queued
+	expires, queued := tx.Now().Add(invitationLifetime), db.MailQueued
 	invited.InvitationExpiresAt, invited.InvitationDelivery, invited.InvitationJobID = &expires, &queued, &jobID
 	if err := store(ctx, invited); err != nil || !mailed {
 		return err
@@ -144,11 +144,11 @@ func (o *Organizations) mailInvitation(ctx context.Context, jobID string, p invi
 	if err := o.mails.Send(ctx, message); err != nil {
 		return err
 	}
-	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.Sent)
+	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.MailSent)
 }
 
 func (o *Organizations) invitationUndelivered(ctx context.Context, jobID string, p invitationPayload) error {
-	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.Failed)
+	return o.db.SetInvitationDelivery(ctx, p.MembershipID, jobID, db.MailFailed)
 }
 
 // Accept gives the actor the place they were invited to: by the token from the mail, which also
@@ -199,7 +199,7 @@ func (o *Organizations) AcceptByToken(ctx context.Context, tx *db.DB, actor *db.
 	if err := tx.MarkEmailVerified(ctx, actor.ID); err != nil {
 		return nil, err
 	}
-	arrived := db.Sent // as the token shows, before that may have been noted
+	arrived := db.MailSent // as the token shows, before that may have been noted
 	invited.InvitationDelivery = &arrived
 	return invited, accept(ctx, tx, actor, invited)
 }
@@ -224,7 +224,7 @@ func (o *Organizations) Decline(ctx context.Context, actor *db.User, membershipI
 // settle stores an answered invitation and makes its links worthless.
 func settle(ctx context.Context, tx *db.DB, actor *db.User, invited *db.Membership, kind db.EventType, summary string) error {
 	invited.InvitationExpiresAt, invited.InvitationJobID = nil, nil
-	if mail := invited.InvitationDelivery; mail != nil && *mail == db.Queued { // and is not sent any more
+	if mail := invited.InvitationDelivery; mail != nil && *mail == db.MailQueued { // and is not sent any more
 		invited.InvitationDelivery = nil
 	}
 	if err := tx.UpdateMembership(ctx, invited); err != nil {

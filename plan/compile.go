@@ -148,8 +148,8 @@ func cursor(_ *compiler, s *source, to *program, _ graphql.CollectedField) {
 	to.add(step{kind: cursorStep})
 }
 
-// same writes an object that is made of the same row.
-func same(is *object) field {
+// ofSameRow writes an object that is made of the same row.
+func ofSameRow(is *object) field {
 	return func(c *compiler, s *source, to *program, selected graphql.CollectedField) {
 		c.object(s, to, is, selected.Selections)
 	}
@@ -216,9 +216,9 @@ func connection(list *db.List, is *object, count string) field {
 		}
 		c.object(s, to, &object{is.name + "Connection", fields{
 			"nodes":      rows(is),
-			"edges":      rows(&object{is.name + "Edge", fields{"cursor": cursor, "node": same(is)}}),
+			"edges":      rows(&object{is.name + "Edge", fields{"cursor": cursor, "node": ofSameRow(is)}}),
 			"totalCount": column(count),
-			"pageInfo": same(&object{"PageInfo", fields{
+			"pageInfo": ofSameRow(&object{"PageInfo", fields{
 				"hasNextPage": about(hasNextPage), "hasPreviousPage": about(hasPreviousPage),
 				"startCursor": about(startCursor), "endCursor": about(endCursor),
 			}}),

@@ -26,18 +26,18 @@ func init() {
 		"name":             column("o.name"),
 		"subdomain":        column("o.subdomain"),
 		"createdAt":        column("o.created_at"),
-		"viewerMembership": same(&object{"OrganizationUser", membership}),
+		"viewerMembership": ofSameRow(&object{"OrganizationUser", membership}),
 		"instanceCount":    column(db.CountInstances),
 		"users":            connection(db.UserList, organizationUser, db.CountUsers),
-		"instances":        connection(db.InstanceList, ofOrganization, db.CountInstances),
-		"billing":          same(account),
+		"instances":        connection(db.InstanceList, instanceObject, db.CountInstances),
+		"billing":          ofSameRow(account),
 		"events":           connection(db.EventList, event, db.CountEvents),
 	}
 }
 
 var viewer = &object{"Viewer", fields{
 	"id":            derived("u.id", func(id string) (string, bool) { return quoted(db.ViewerIDOf(id)), true }),
-	"user":          same(user("u")),
+	"user":          ofSameRow(user("u")),
 	"emailVerified": column(db.EmailVerified),
 	"organizations": connection(nil, organization, db.CountOrganizations),
 }}
@@ -70,16 +70,16 @@ var organizationUser = &object{"OrganizationUser", membership.with(fields{
 	"invitedBy": optional("inviter.id", user("inviter")),
 })}
 
-var ofOrganization = &object{"Instance", fields{
+var instanceObject = &object{"Instance", fields{
 	"id":          column("i.id"),
 	"name":        column("i.name"),
 	"type":        column("i.type"),
 	"status":      column("i.status"),
 	"url":         column("i.url"),
 	"region":      optional("i.region_id", region),
-	"computePlan": same(computePlan),
+	"computePlan": ofSameRow(computePlan),
 	"storageGb":   column("i.storage_gb"),
-	"price":       same(dollars(db.InstanceAmount)),
+	"price":       ofSameRow(dollars(db.InstanceAmount)),
 	"interval":    column("i.billing_interval"),
 	"createdAt":   column("i.created_at"),
 }}
@@ -98,7 +98,7 @@ var computePlan = &object{"ComputePlan", fields{
 	"id":    inPlan(func(p *instance.ComputePlan) string { return quoted(p.ID) }),
 	"type":  inPlan(func(p *instance.ComputePlan) string { return quoted(string(p.Type)) }),
 	"ramMb": inPlan(func(p *instance.ComputePlan) string { return strconv.Itoa(p.RAMMB) }),
-	"price": same(&object{"Money", fields{
+	"price": ofSameRow(&object{"Money", fields{
 		"amount":   inPlan(func(p *instance.ComputePlan) string { return strconv.FormatInt(p.Amount, 10) }),
 		"currency": constant(quoted(billing.Currency)),
 	}}),
@@ -134,7 +134,7 @@ var account = &object{"Billing", fields{
 		"expMonth": column("b.card_exp_month"),
 		"expYear":  column("b.card_exp_year"),
 	}}),
-	"credit":   same(dollars(db.Credit)),
+	"credit":   ofSameRow(dollars(db.Credit)),
 	"invoices": connection(db.InvoiceList, invoice, db.CountInvoices),
 	"coupons":  all(db.CouponList, coupon),
 }}
@@ -146,12 +146,12 @@ var invoice = &object{"Invoice", fields{
 	"createdAt":   column("v.created_at"),
 	"periodStart": column("v.period_start"),
 	"periodEnd":   column("v.period_end"),
-	"subtotal":    same(money("v.subtotal", "v.currency")),
-	"discount":    same(money("v.discount", "v.currency")),
-	"tax":         same(money("v.tax", "v.currency")),
-	"total":       same(money("v.total", "v.currency")),
-	"amountPaid":  same(money("v.amount_paid", "v.currency")),
-	"amountDue":   same(money("v.amount_due", "v.currency")),
+	"subtotal":    ofSameRow(money("v.subtotal", "v.currency")),
+	"discount":    ofSameRow(money("v.discount", "v.currency")),
+	"tax":         ofSameRow(money("v.tax", "v.currency")),
+	"total":       ofSameRow(money("v.total", "v.currency")),
+	"amountPaid":  ofSameRow(money("v.amount_paid", "v.currency")),
+	"amountDue":   ofSameRow(money("v.amount_due", "v.currency")),
 	"paidAt":      column("v.paid_at"),
 	"hostedUrl":   column("v.hosted_url"),
 	"pdfUrl":      column("v.pdf_url"),

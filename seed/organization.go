@@ -72,7 +72,7 @@ func (o *organization) users(count int) {
 		ID: o.id(db.MembershipPrefix, o.CreatedAt), OrganizationID: o.ID, Email: o.founder.Email, UserID: &o.founder.ID,
 		Status: db.Accepted, IsOwner: true, AcceptedAt: &o.CreatedAt,
 	})
-	sent := db.Sent
+	sent := db.MailSent
 	for range count - 1 {
 		user := o.members[o.nextMember%len(o.members)]
 		o.nextMember++
