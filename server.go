@@ -264,7 +264,7 @@ func (s *studio) startBackground(ctx context.Context) (stop func()) {
 const bodyTime = 30 * time.Second
 
 // arriving ends the wait for a body, of which net/http reads a good part before it answers, also when no
-// handler reads any. Whoever answers for longer than that takes the deadline away once the body is there.
+// handler reads any. A handler that answers for longer clears it once it has the body (transport/request.go).
 func arriving(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {

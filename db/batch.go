@@ -103,7 +103,7 @@ func (b *batches) send(ctx context.Context, batch []*request) {
 	for _, one := range batch {
 		one.err = one.receive(results)
 	}
-	_ = results.Close() // whose rows have all come is not concerned
+	_ = results.Close() // a failure here cannot concern a request whose rows have all come
 }
 
 // receive hands out the rows. A panic is an error of the request whose rows they are.

@@ -1,8 +1,8 @@
 // Package db holds the tables and every SQL statement, on PostgreSQL and on SQLite. It knows rows
 // and constraints, not rules: those live in the packages that call it.
 //
-// Each table has a file with its row type and its statements. Statements are methods of DB, which
-// is either the database or, inside InTx, a transaction on it.
+// A table's row type and its statements are in one file; related tables share one. Statements are methods
+// of DB, which is either the database or, inside InTx, a transaction on it.
 package db
 
 import (
@@ -142,8 +142,8 @@ func newDB(pool, apart *bun.DB, signals *signals) *DB {
 	return &DB{bun: pool, pool: pool, apart: apart, now: time.Now, signals: signals}
 }
 
-// Apart is the database by a connection that requests do not use. Of those who wait for one of the others
-// database/sql serves any next, so that among thousands somebody may wait for longer than all of them take.
+// Apart is the database by a pool of one connection, for the hub: database/sql gives a freed connection to
+// any waiter, so among thousands one may starve.
 func (d *DB) Apart() *DB {
 	apart := *d
 	apart.bun, apart.pool = d.apart, d.apart

@@ -76,9 +76,10 @@ func (s *signals) send(pool *pgxpool.Pool, payload string) {
 	})
 }
 
-// Listen calls fn with every signal from now on, in its own goroutine, until the database is
-// closed. On PostgreSQL it holds a connection of its own and connects again when that is lost;
-// fn is then called with an empty payload, as anything may have been missed.
+// Listen calls fn with every signal from now on, until the database is closed. On SQLite fn runs in the
+// goroutine that committed; on PostgreSQL one goroutine calls all listeners, which ends with the ctx of the
+// first Listen. So fn must not block. On PostgreSQL that goroutine holds a connection of its own and connects
+// again when that is lost; fn is then called with an empty payload, as anything may have been missed.
 func (d *DB) Listen(ctx context.Context, fn func(payload string)) {
 	s := d.signals
 	s.mu.Lock()

@@ -132,7 +132,8 @@ func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
 	return nil
 }
 
-// see takes back what is not for the caller any more. The goroutine that sends must call it before it sends.
+// see withdraws events that are queued and that a demoted owner may no longer see. The goroutine that sends
+// must call it before it sends.
 func (f *follower) see(member *db.Membership) {
 	if f.owner && !member.IsOwner {
 		for _, e := range f.waiting() {
