@@ -12,18 +12,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/IBM/pgxpoolprometheus"
 	"github.com/alecthomas/kong"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
 	"studio/account"
@@ -93,22 +87,15 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		return of("STUDIO_DATABASE_URL", err)
 	}
 
-	stripe := billing.Settings(s.Stripe)
-	var sandbox net.Listener // on a port of its own, which stays open until the last job has ended
-	if s.Stripe.SecretKey == "" {
-		if sandbox, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
-			return fmt.Errorf("cannot listen on the loopback interface: %w", err)
+	var studio *studio
+	if s.Stripe.SecretKey != "" {
+		studio = s.wire(database, billing.Settings(s.Stripe))
+	} else {
+		var closeSandbox func() error
+		if studio, closeSandbox, err = s.wireWithSandbox(ctx, database, listener.Addr()); err != nil {
+			return err
 		}
-		defer func() { _ = sandbox.Close() }()
-		stripe = billing.Settings{
-			SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
-			APIURL: "http://" + sandbox.Addr().String(),
-		}
-	}
-	studio := s.wire(database, stripe)
-	if sandbox != nil {
-		studio.sandbox = stripesandbox.New(database, studio.jobs, "http://"+loopback(listener.Addr())+"/webhooks/stripe", stripesandbox.WebhookSecret)
-		go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
+		defer func() { _ = closeSandbox() }() // open until the last job has ended
 	}
 
 	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
@@ -163,6 +150,22 @@ type studio struct {
 	open          sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
 }
 
+// wireWithSandbox connects the parts and the sandbox, which listens on a loopback port of its own and tells
+// the server, at its address, of events.
+func (s *serveCommand) wireWithSandbox(ctx context.Context, database *db.DB, server net.Addr) (*studio, func() error, error) {
+	sandbox, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on the loopback interface: %w", err)
+	}
+	studio := s.wire(database, billing.Settings{
+		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
+		APIURL: "http://" + sandbox.Addr().String(),
+	})
+	studio.sandbox = stripesandbox.New(database, studio.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
+	go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
+	return studio, sandbox.Close, nil
+}
+
 // wire connects the parts, but for the sandbox, which has to know where the server is reached.
 func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	studio := &studio{
@@ -189,36 +192,6 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	return studio
 }
 
-// handler serves all that is reached over HTTP. Leaving is done when requests are to go elsewhere, and
-// draining when streams are to end.
-func (s *serveCommand) handler(leaving, draining context.Context, studio *studio) http.Handler {
-	mux := http.NewServeMux()
-	studio.edge.Register(mux, resolvers.HandlerOptions{
-		Secure: s.onHTTPS(),
-		// The server's own too, in case a proxy changes the Host that a WebSocket's origin is compared with.
-		Origins:        append(s.CORSOrigins, s.PublicURL),
-		TrustedProxies: s.trustedProxies,
-		RateLimit:      s.rateLimit,
-		Traced:         s.traced,
-		Open:           &studio.open,
-		Draining:       draining,
-	})
-	mux.Handle("/webhooks/stripe", studio.bills.Webhook())
-	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
-	mux.Handle("/dev/", studio.dev())
-	for _, closed := range []string{"/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
-		mux.Handle(closed, http.NotFoundHandler())
-	}
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", readiness(leaving, studio.database))
-	mux.Handle("GET /metrics", studio.metrics())
-	handler := unkept(leaving, s.secured(arriving(bodyTime, mux)))
-	if s.traced {
-		handler = traced(handler)
-	}
-	return logged(handler)
-}
-
 // loopback is how a process on this machine reaches what listens on an address, also on one that
 // stands for all of them.
 func loopback(address net.Addr) string {
@@ -228,9 +201,6 @@ func loopback(address net.Addr) string {
 	}
 	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 }
-
-// onHTTPS tells whether users reach the server over https alone.
-func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // startBackground runs jobs, live updates, and each hour the removal of what has expired and the look
 // for what no webhook told. The returned function stops them and waits until they have ended.
@@ -258,66 +228,4 @@ func (s *studio) startBackground(ctx context.Context) (stop func()) {
 		cancel()
 		running.Wait()
 	}
-}
-
-// bodyTime is how long a request's body may take to arrive.
-const bodyTime = 30 * time.Second
-
-// arriving ends the wait for a body, of which net/http reads a good part before it answers, also when no
-// handler reads any. A handler that answers for longer clears it once it has the body (transport/request.go).
-func arriving(limit time.Duration, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// secured says on every response what browsers must not do with it. Pages add their own policy.
-func (s *serveCommand) secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer") // the addresses of mailed links hold tokens
-		if s.onHTTPS() {
-			header.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// readiness tells whether new requests are welcome.
-func readiness(leaving context.Context, database *db.DB) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if leaving.Err() != nil {
-			http.Error(w, "stopping", http.StatusServiceUnavailable)
-			return
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-		defer cancel()
-		if err := database.Ready(ctx); err != nil {
-			zerolog.Ctx(ctx).Warn().Err(err).Msg("not ready")
-			http.Error(w, "the database is not ready", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ok")
-	})
-}
-
-func (s *studio) metrics() http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(slices.Concat(resolvers.Collectors(), s.bills.Collectors(), s.jobs.Collectors())...)
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewDBStatsCollector(s.database.Pool(), "studio"),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "studio_streams", Help: "Open subscriptions."},
-			func() float64 { return float64(s.events.Streams()) }),
-	)
-	if reads := s.database.ReadPool(); reads != nil {
-		registry.MustRegister(pgxpoolprometheus.NewCollector(reads, map[string]string{"db_name": "studio"}))
-	}
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}) // also without the database
 }
