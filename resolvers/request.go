@@ -56,9 +56,10 @@ func requestOf(ctx context.Context) *request {
 func (r *Resolvers) admit(
 	options HandlerOptions, limit limiter,
 ) func(ctx context.Context, w http.ResponseWriter, httpRequest *http.Request, authorization string) (context.Context, error) {
+	addressOf := clientAddress(options.TrustedProxies)
 	return func(ctx context.Context, w http.ResponseWriter, httpRequest *http.Request, authorization string) (context.Context, error) {
 		admitted := &request{
-			client:   account.Client{IPAddress: clientAddress(httpRequest, options.TrustedProxies), UserAgent: httpRequest.UserAgent()},
+			client:   account.Client{IPAddress: addressOf(httpRequest), UserAgent: httpRequest.UserAgent()},
 			secure:   options.Secure,
 			response: w,
 		}
@@ -94,22 +95,21 @@ func (r *Resolvers) admit(
 	}
 }
 
-// clientAddress is the IP address of the client. A proxy's word for it counts only when the proxy
+// clientAddress tells the IP address of the client. A proxy's word for it counts only when the proxy
 // is trusted: anybody can send the header.
-func clientAddress(r *http.Request, trusted []net.IPNet) string {
-	var remote string
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		remote = peer.Addr().Unmap().WithZone("").String()
-	}
-	if len(trusted) == 0 {
-		return remote
-	}
-	isProxy := slices.ContainsFunc(trusted, func(network net.IPNet) bool { return network.Contains(net.ParseIP(remote)) })
-	if !isProxy {
-		return remote
-	}
+func clientAddress(trusted []net.IPNet) func(r *http.Request) string {
 	forwarded := realclientip.Must(realclientip.NewRightmostTrustedRangeStrategy("X-Forwarded-For", trusted))
-	return cmp.Or(forwarded.ClientIP(r.Header, r.RemoteAddr), remote)
+	return func(r *http.Request) string {
+		var remote string
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			remote = peer.Addr().Unmap().WithZone("").String()
+		}
+		isProxy := slices.ContainsFunc(trusted, func(network net.IPNet) bool { return network.Contains(net.ParseIP(remote)) })
+		if !isProxy {
+			return remote
+		}
+		return cmp.Or(forwarded.ClientIP(r.Header, r.RemoteAddr), remote)
+	}
 }
 
 // current is the token that the request acts with, "" when it acts for nobody.

@@ -17,6 +17,7 @@ func TestClientAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	addressOf := clientAddress(trusted)
 	for _, test := range []struct {
 		name, remote, forwarded, want string
 	}{
@@ -36,7 +37,7 @@ func TestClientAddress(t *testing.T) {
 			if test.forwarded != "" {
 				request.Header.Set("X-Forwarded-For", test.forwarded)
 			}
-			if got := clientAddress(request, trusted); got != test.want {
+			if got := addressOf(request); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
