@@ -3,7 +3,9 @@ package event_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,12 +62,18 @@ func (s *store) owner(organizationID string) (event.Caller, *db.Membership) {
 	s.ok(s.InsertUser(s.Context(), user))
 	session := &db.Session{ID: db.NewID(db.SessionPrefix), UserID: user.ID, TokenHash: "hash", ExpiresAt: s.Now().Add(time.Hour)}
 	s.ok(s.InsertSession(s.Context(), session))
+	return event.Caller{User: user, CredentialID: session.ID}, s.join(organizationID, user)
+}
+
+// join makes a user an owner.
+func (s *store) join(organizationID string, user *db.User) *db.Membership {
+	s.Helper()
 	member := &db.Membership{
 		ID: db.NewID(db.MembershipPrefix), OrganizationID: organizationID, Email: user.Email, UserID: &user.ID,
 		Status: db.Accepted, IsOwner: true,
 	}
 	s.ok(s.InsertMembership(s.Context(), member))
-	return event.Caller{User: user, CredentialID: session.ID}, member
+	return member
 }
 
 // hub works until the test ends.
@@ -293,6 +301,83 @@ func TestRevoked(t *testing.T) {
 				}
 				if next, err := stream.Next(ctx); !errors.Is(err, test.end) {
 					s.Errorf("at the end came %+v, %v, want %v", next, err, test.end)
+				}
+			})
+		})
+	}
+}
+
+// TestLagging has more happen at once than is read at once for all who follow an organization.
+func TestLagging(t *testing.T) {
+	t.Parallel()
+	const pages = 5
+	for name, test := range map[string]struct {
+		reads bool
+		// looks are how often the log may be read for a follower who lags.
+		looks int32
+	}{
+		"Reading": {true, 2 * pages},
+		"Stalled": {false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				var lagging atomic.Pointer[string]
+				var looks atomic.Int32
+				s := &store{t, open(db.WithStatementHook(func(query string) {
+					if id := lagging.Load(); id != nil && strings.Contains(query, "seq > ") && strings.Contains(query, *id) {
+						looks.Add(1)
+					}
+				})), &dbtest.Clock{}}
+				organizationID, other := s.organization(), s.organization()
+				caller, _ := s.owner(organizationID)
+				s.join(other, caller.User)
+				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+				defer cancel()
+				hub := s.hub()
+				stream, err := hub.Follow(ctx, caller, organizationID, nil, false)
+				s.ok(err)
+				prompt, err := hub.Follow(ctx, caller, other, nil, false)
+				s.ok(err)
+				for range event.Backlog {
+					s.ok(s.record(ctx, organizationID, nil))
+				}
+				for stream.Waiting() != event.Backlog && ctx.Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+				lagging.Store(&organizationID)
+				s.ok(s.InTx(ctx, func(tx *db.DB) error {
+					for range pages * event.PageSize {
+						if err := event.Record(ctx, tx, organizationID, db.OrganizationUpdated, nil, organizationID, "Something happened."); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
+				all := event.Backlog
+				if test.reads {
+					all += pages * event.PageSize
+				} else {
+					s.ok(s.record(ctx, other, nil))
+					if e, err := prompt.Next(ctx); err != nil || e.Seq != 1 {
+						s.Fatalf("another follower got %+v, %v", e, err)
+					}
+					for hub.Streams() > 1 && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				for seq := range all {
+					if e, err := stream.Next(ctx); err != nil || e.Seq != int64(seq+1) {
+						s.Fatalf("got %+v, %v, want number %d", e, err, seq+1)
+					}
+				}
+				if got := looks.Load(); got > test.looks {
+					s.Errorf("the log was read %d times", got)
+				}
+				if test.reads {
+					return
+				}
+				if e, err := stream.Next(ctx); err == nil || !strings.HasPrefix(err.Error(), "You read too slowly") {
+					s.Errorf("at the end came %+v, %v", e, err)
 				}
 			})
 		})

@@ -205,9 +205,14 @@ func (h *Hub) serve(ctx context.Context) {
 				continue
 			}
 			s.see(member)
-			if all := s.send(news.events[s.organizationID], member); !all && time.Since(s.fullSince) > checkInterval {
+			lags := news.lags(s)
+			switch {
+			case lags && !s.full():
+				h.handBack(s)
+			case !lags && s.send(news.events[s.organizationID], member):
+			case s.behind():
 				h.end(s, s.end, errBehind)
-			} else if !all {
+			default:
 				time.AfterFunc(breath, func() { h.notice(s.organizationID) })
 			}
 		case *inbox:
@@ -229,55 +234,66 @@ func (f *follower) send(events []*db.Event, member *db.Membership) bool {
 		}
 		if VisibleTo(member, e) {
 			if !f.offer(e) {
-				if f.fullSince.IsZero() {
-					f.fullSince = time.Now()
-				}
 				return false
 			}
-			f.fullSince = time.Time{}
 		}
 		f.seq = e.Seq
 	}
 	return true
 }
 
+// handBack has a follower go on by itself, as one does who comes back, until it has caught up.
+func (h *Hub) handBack(f *follower) {
+	h.mu.Lock()
+	ctx := h.subscribers[f.organizationID][f]
+	h.forget(f)
+	h.mu.Unlock()
+	go h.replay(ctx, f)
+}
+
 // news is what was found in the tables.
 type news struct {
+	heads       map[string]int64
 	events      map[string][]*db.Event
 	invitations []*db.Membership
 }
 
-// read finds what the streams have not been sent, with one look at all logs' ends.
+// lags reports whether a follower has not been sent more than is read for all of its organization.
+func (n *news) lags(f *follower) bool { return n.heads[f.organizationID]-f.seq > pageSize }
+
+// read finds what the streams have not been sent, with one look at all logs' ends. Of each log it reads a
+// page at the most, as all streams wait for it.
 func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
-	from := make(map[string]int64, len(due))
+	var followers []*follower
+	organizations := make(map[string]bool, len(due))
 	var emails []string
 	for _, s := range due {
 		switch s := s.(type) {
 		case *follower:
-			if seq, known := from[s.organizationID]; !known || s.seq < seq {
-				from[s.organizationID] = s.seq
-			}
+			followers = append(followers, s)
+			organizations[s.organizationID] = true
 		case *inbox:
 			emails = append(emails, s.of.User.Email)
 		}
 	}
 	found := &news{events: map[string][]*db.Event{}}
-	if len(from) > 0 {
-		heads, err := h.apart.EventHeads(ctx, keys(from))
-		if err != nil {
+	if len(organizations) > 0 {
+		var err error
+		if found.heads, err = h.apart.EventHeads(ctx, keys(organizations)); err != nil {
 			return nil, err
 		}
-		for organizationID, seq := range from {
-			for seq < heads[organizationID] {
-				events, err := h.apart.EventsAfter(ctx, organizationID, seq, pageSize)
-				if err != nil {
-					return nil, err
-				}
-				if len(events) == 0 {
-					break
-				}
-				found.events[organizationID] = append(found.events[organizationID], events...)
-				seq = events[len(events)-1].Seq
+	}
+	from := maps.Clone(found.heads)
+	for _, f := range followers {
+		if !found.lags(f) {
+			from[f.organizationID] = min(from[f.organizationID], f.seq)
+		}
+	}
+	for organizationID, seq := range from {
+		if seq < found.heads[organizationID] {
+			var err error
+			if found.events[organizationID], err = h.apart.EventsAfter(ctx, organizationID, seq, pageSize); err != nil {
+				return nil, err
 			}
 		}
 	}

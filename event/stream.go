@@ -56,6 +56,8 @@ type subscriber interface {
 type subscription[T any] struct {
 	Stream[T]
 	of Caller
+	// fullSince is since when there has been no room; zero when there was some.
+	fullSince time.Time
 }
 
 func newSubscription[T any](caller Caller) subscription[T] {
@@ -90,13 +92,27 @@ func (s *subscription[T]) waiting() (entries []T) {
 
 // offer reports false when the subscriber has not taken what was sent before.
 func (s *subscription[T]) offer(entry T) bool {
-	select {
-	case s.entries <- entry:
-		return true
-	default:
+	if s.full() {
 		return false
 	}
+	s.entries <- entry // nobody else sends
+	return true
 }
+
+// full reports whether there is no room, and remembers since when.
+func (s *subscription[T]) full() bool {
+	if len(s.entries) < cap(s.entries) {
+		s.fullSince = time.Time{}
+		return false
+	}
+	if s.fullSince.IsZero() {
+		s.fullSince = time.Now()
+	}
+	return true
+}
+
+// behind reports whether there was no room whenever it was looked for, for too long.
+func (s *subscription[T]) behind() bool { return time.Since(s.fullSince) > checkInterval }
 
 // follower receives the events of an organization.
 type follower struct {
@@ -107,8 +123,6 @@ type follower struct {
 	owner bool
 	// seq is the number of the newest event that was sent or passed over.
 	seq int64
-	// fullSince is when there was no room for the next event; zero when there was.
-	fullSince time.Time
 }
 
 func (f *follower) topic() string { return f.organizationID }
