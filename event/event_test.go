@@ -280,17 +280,18 @@ func TestRevoked(t *testing.T) {
 				var beginning int64
 				stream, err := hub.Follow(ctx, caller, organizationID, &beginning, false)
 				s.ok(err)
-				if first, err := stream.Next(ctx); err != nil || first.Seq != 1 {
+				first, err := stream.Next(ctx)
+				if err != nil || first.Seq != 1 {
 					s.Fatalf("got %v, %v", first, err)
 				}
-				waitFor := func(waiting int) {
-					for stream.Waiting() != waiting && ctx.Err() == nil {
+				waitFor := func(happened func() bool) {
+					for !happened() && ctx.Err() == nil {
 						time.Sleep(time.Millisecond)
 					}
 				}
-				waitFor(min(test.events+5-1, event.Backlog))
+				waitFor(func() bool { return stream.Waiting() == min(test.events+5-1, event.Backlog) })
 				s.ok(test.revoke(s, member))
-				waitFor(len(test.left))
+				waitFor(func() bool { return stream.Hides(first) })
 				for _, want := range test.left {
 					if next, err := stream.Next(ctx); err != nil || next.Seq != want {
 						s.Errorf("got %+v, %v, want number %d", next, err, want)

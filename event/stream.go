@@ -4,6 +4,7 @@ package event
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"studio/db"
@@ -27,20 +28,26 @@ type Caller struct {
 // Stream delivers entries until it ends.
 type Stream[T any] struct {
 	entries chan T
-	err     error // why it has ended, once entries is closed
+	// hides, if set, tells what the subscriber may not see any more of that which was sent and is not yet taken.
+	hides atomic.Pointer[func(entry T) bool]
+	err   error // why it has ended, once entries is closed
 }
 
 // Next waits for an entry. Its error is why none comes any more, or why ctx is done.
 func (s *Stream[T]) Next(ctx context.Context) (T, error) {
-	select {
-	case entry, open := <-s.entries:
-		if !open {
-			return entry, s.err
+	for {
+		select {
+		case entry, open := <-s.entries:
+			if !open {
+				return entry, s.err
+			}
+			if hides := s.hides.Load(); hides == nil || !(*hides)(entry) {
+				return entry, nil
+			}
+		case <-ctx.Done():
+			var none T
+			return none, context.Cause(ctx)
 		}
-		return entry, nil
-	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
 	}
 }
 
@@ -74,21 +81,11 @@ func (s *subscription[T]) end(err error) {
 
 // revoke ends the stream of a caller who may see no more, nor what was sent and is not yet taken.
 func (s *subscription[T]) revoke(err error) {
-	s.waiting()
+	s.hide(func(T) bool { return true })
 	s.end(err)
 }
 
-// waiting takes back what was sent and is not yet taken.
-func (s *subscription[T]) waiting() (entries []T) {
-	for {
-		select {
-		case entry := <-s.entries:
-			entries = append(entries, entry)
-		default:
-			return entries
-		}
-	}
-}
+func (s *subscription[T]) hide(which func(entry T) bool) { s.hides.Store(&which) }
 
 // offer reports false when the subscriber has not taken what was sent before.
 func (s *subscription[T]) offer(entry T) bool {
@@ -146,15 +143,10 @@ func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
 	return nil
 }
 
-// see withdraws events that are queued and that a demoted owner may no longer see. The goroutine that sends
-// must call it before it sends.
+// see keeps what the caller is now. The goroutine that sends must call it before it sends.
 func (f *follower) see(member *db.Membership) {
-	if f.owner && !member.IsOwner {
-		for _, e := range f.waiting() {
-			if VisibleTo(member, e) {
-				f.entries <- e
-			}
-		}
+	if f.owner != member.IsOwner {
+		f.hide(func(e *db.Event) bool { return !VisibleTo(member, e) })
 	}
 	f.owner = member.IsOwner
 }
