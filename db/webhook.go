@@ -16,9 +16,11 @@ type WebhookEndpoint struct {
 	OrganizationID string `bun:"organization_id"`
 	URL            string `bun:"url"`
 	// Types are the event types, separated by blanks; "" for all.
-	Types         string     `bun:"event_types"`
-	SecretVersion int        `bun:"secret_version"`
-	RotatedAt     *time.Time `bun:"rotated_at"`
+	Types         string `bun:"event_types"`
+	SecretVersion int    `bun:"secret_version"`
+	// OldestSecret is the first version that messages are signed with in the day after RotatedAt.
+	OldestSecret int        `bun:"oldest_secret"`
+	RotatedAt    *time.Time `bun:"rotated_at"`
 	// FailingSince is the first failure after which nothing has arrived.
 	FailingSince *time.Time `bun:"failing_since"`
 	DisabledAt   *time.Time `bun:"disabled_at"`

@@ -384,21 +384,45 @@ func TestWebhooks(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")
 			home, r := owner.home(), s.receiver(nil)
-			id, old := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			fresh := owner.do(rotateWebhookSecret, vars{"id": id}).str("rotateWebhookSecret.secret")
-			owner.do(testWebhookEndpoint, vars{"id": id})
-			m := s.wantMessages(r, 1)[0]
-			if verify(old, m) != nil || verify(fresh, m) != nil || old == fresh {
-				s.Errorf("the signature is %s", m.header.Get("Webhook-Signature"))
+			id, first := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			secrets := []string{first}
+			// signed has a message sent, which must be signed with the last few secrets and no other.
+			tests := 0
+			signed := func(when string, with int) {
+				owner.do(testWebhookEndpoint, vars{"id": id})
+				m := s.wantMessages(r, tests+1)[tests]
+				tests++
+				for i, secret := range secrets {
+					signer, err := standardwebhooks.NewWebhook(secret)
+					if err != nil {
+						s.Fatal(err)
+					}
+					got := signer.VerifyIgnoringTimestamp([]byte(m.body), m.header) == nil
+					if want := len(secrets)-i <= with; got != want {
+						s.Errorf("%s: signed with secret %d of %d: %t", when, i+1, len(secrets), got)
+					}
+				}
+				if got := strings.Count(m.header.Get("Webhook-Signature"), "v1,"); got != with {
+					s.Errorf("%s: %d signatures", when, got)
+				}
 			}
-			if got := strings.Count(m.header.Get("Webhook-Signature"), "v1,"); got != 2 {
-				s.Errorf("%d signatures", got)
+			rotate := func(times int) {
+				for range times {
+					secrets = append(secrets, owner.do(rotateWebhookSecret, vars{"id": id}).str("rotateWebhookSecret.secret"))
+				}
 			}
+			signed("before", 1)
+			rotate(2)
+			signed("rotated twice", 3)
+			s.clock.Advance(23 * time.Hour)
+			rotate(1)
+			signed("and again within a day", 4)
 			s.clock.Advance(25 * time.Hour)
-			owner.do(testWebhookEndpoint, vars{"id": id})
-			if got := strings.Count(s.wantMessages(r, 2)[1].header.Get("Webhook-Signature"), "v1,"); got != 1 {
-				s.Errorf("after a day there are %d signatures", got)
-			}
+			signed("after a day", 1)
+			rotate(1)
+			signed("rotated once more", 2)
+			rotate(12)
+			signed("rotated often", 10)
 		})
 	})
 	t.Run("Deleted", func(t *testing.T) {

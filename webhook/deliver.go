@@ -212,17 +212,21 @@ func (w *Webhooks) call(ctx context.Context, endpoint *db.WebhookEndpoint, id st
 	return response.StatusCode, nil
 }
 
-// sign signs a message, for a day after a rotation with both secrets.
+// oldestSecret is the first version, up to the newest, of the secrets that messages are signed with.
+func oldestSecret(endpoint *db.WebhookEndpoint, at time.Time) int {
+	if endpoint.RotatedAt == nil || !at.Before(endpoint.RotatedAt.Add(oldSecretLifetime)) {
+		return endpoint.SecretVersion
+	}
+	return max(endpoint.OldestSecret, endpoint.SecretVersion-maxSecrets+1)
+}
+
+// sign signs a message, with each secret that a receiver may know it by.
 func (w *Webhooks) sign(endpoint *db.WebhookEndpoint, id string, at time.Time, body []byte) (string, error) {
 	if len(w.key) == 0 {
 		return "", errors.New("the server has no key to sign with")
 	}
-	versions := []int{endpoint.SecretVersion}
-	if endpoint.RotatedAt != nil && at.Before(endpoint.RotatedAt.Add(oldSecretLifetime)) {
-		versions = append(versions, endpoint.SecretVersion-1)
-	}
 	var signatures []string
-	for _, version := range versions {
+	for version := oldestSecret(endpoint, at); version <= endpoint.SecretVersion; version++ {
 		signer, err := standardwebhooks.NewWebhook(w.secret(endpoint.ID, version))
 		if err != nil {
 			return "", err

@@ -30,8 +30,10 @@ const (
 	maxURL       = 2_000
 	// retention is how long deliveries are kept.
 	retention = 30 * 24 * time.Hour
-	// oldSecretLifetime is how long messages are also signed with the secret before a rotation.
+	// oldSecretLifetime is how long messages are also signed with the secrets before a rotation.
 	oldSecretLifetime = 24 * time.Hour
+	// maxSecrets keeps the header that has a signature by each small.
+	maxSecrets = 10
 )
 
 // Webhooks applies the rules and delivers.
@@ -84,7 +86,7 @@ func (w *Webhooks) Create(ctx context.Context, actor *db.User, organizationID, a
 		return nil, "", err
 	}
 	created := &db.WebhookEndpoint{
-		ID: db.NewID(db.WebhookEndpointPrefix), OrganizationID: organizationID, URL: address, SecretVersion: 1,
+		ID: db.NewID(db.WebhookEndpointPrefix), OrganizationID: organizationID, URL: address, SecretVersion: 1, OldestSecret: 1,
 		CreatedByID: &actor.ID, CreatedAt: w.db.Now(),
 	}
 	created.SetEventTypes(sorted(types))
@@ -146,10 +148,12 @@ func (w *Webhooks) Update(ctx context.Context, actor *db.User, id string, change
 	})
 }
 
-// Rotate gives an endpoint a new secret. For a day, messages are signed with the old one as well.
+// Rotate gives an endpoint a new secret. For a day, messages are signed with the old one as well, and with
+// those that they were signed with until now.
 func (w *Webhooks) Rotate(ctx context.Context, actor *db.User, id string) (*db.WebhookEndpoint, string, error) {
 	rotated, err := endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		now := tx.Now()
+		endpoint.OldestSecret = oldestSecret(endpoint, now)
 		endpoint.SecretVersion, endpoint.RotatedAt = endpoint.SecretVersion+1, &now
 		if err := tx.UpdateWebhookEndpoint(ctx, endpoint); err != nil {
 			return err
