@@ -308,6 +308,30 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	})
+	// Nothing is sent for days after a message that did not arrive; the first attempt at the next one fails.
+	t.Run("FailsAfterQuiet", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home, r := owner.home(), s.receiver(status(503))
+			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner.newestDelivery(home, 1)
+			if _, err := s.db.Pool().ExecContext(s.Context(), "DELETE FROM jobs WHERE kind = '"+event.DeliveryJob+"'"); err != nil {
+				s.Fatal(err)
+			}
+			s.clock.Advance(6 * 24 * time.Hour)
+			owner.do(updateOrganization, vars{"org": home, "name": "Third"})
+			if d := owner.newestDelivery(home, 1); d.Get("event.summary").String() == "" || d.Get("status").String() != "PENDING" {
+				s.Errorf("the delivery is %s", d.Raw)
+			}
+			owner.do(webhookEndpoints, vars{"org": home}).want("organization.webhookEndpoints.0.disabledAt", `null`)
+			r.answers(nil)
+			s.clock.Advance(time.Minute)
+			if d := owner.newestDelivery(home, 2); d.Get("status").String() != "DELIVERED" {
+				s.Errorf("the delivery is %s", d.Raw)
+			}
+		})
+	})
 	t.Run("Gone", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")

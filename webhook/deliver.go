@@ -26,8 +26,9 @@ import (
 )
 
 const (
-	// maxAttempts, with the queue's backoff, gives up after about a day.
+	// maxAttempts, with the queue's backoff, gives up after about a day, which is maxTrying.
 	maxAttempts = 17
+	maxTrying   = 24 * time.Hour
 	// maxFailing is how long nothing may arrive until an endpoint is disabled.
 	maxFailing = 5 * 24 * time.Hour
 )
@@ -85,7 +86,7 @@ func (w *Webhooks) deliver(ctx context.Context, _ string, p event.DeliveryPayloa
 		text := callErr.Error()
 		delivery.Error = &text
 	}
-	disabled, err := w.noteOutcome(ctx, endpoint, callErr == nil, status == http.StatusGone)
+	disabled, err := w.noteOutcome(ctx, endpoint, delivery)
 	if err != nil {
 		return err
 	}
@@ -112,10 +113,13 @@ func (w *Webhooks) giveUp(ctx context.Context, _ string, p event.DeliveryPayload
 }
 
 // noteOutcome keeps since when nothing arrives at an endpoint, and disables one at which nothing has for
-// days, or that says that it is gone. Of one that was changed during the call, the call tells nothing.
-func (w *Webhooks) noteOutcome(ctx context.Context, called *db.WebhookEndpoint, arrived, gone bool) (disabled bool, err error) {
-	now := w.db.Now()
-	over := gone || !arrived && called.FailingSince != nil && now.Sub(*called.FailingSince) >= maxFailing
+// days, or that says that it is gone. As nothing may have been sent in those days, the delivery must have
+// been tried for its own day as well. Of an endpoint that was changed during the call, the call tells nothing.
+func (w *Webhooks) noteOutcome(ctx context.Context, called *db.WebhookEndpoint, delivery *db.WebhookDelivery) (disabled bool, err error) {
+	now, arrived := w.db.Now(), delivery.Error == nil
+	gone := delivery.StatusCode != nil && *delivery.StatusCode == http.StatusGone
+	spent := delivery.Attempts >= maxAttempts || now.Sub(delivery.CreatedAt) >= maxTrying
+	over := gone || !arrived && spent && called.FailingSince != nil && now.Sub(*called.FailingSince) >= maxFailing
 	if !over && arrived == (called.FailingSince == nil) {
 		return false, nil
 	}
