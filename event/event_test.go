@@ -312,13 +312,16 @@ func TestRevoked(t *testing.T) {
 func TestLagging(t *testing.T) {
 	t.Parallel()
 	const pages = 5
+	const slow = "You read too slowly and were cut off. Subscribe again, "
 	for name, test := range map[string]struct {
-		reads bool
+		reads, ownersOnly bool
 		// looks are how often the log may be read for a follower who lags.
 		looks int32
+		end   string
 	}{
-		"Reading": {true, 2 * pages},
-		"Stalled": {false, 0},
+		"Reading":           {true, false, 2 * pages, ""},
+		"Stalled":           {false, false, 0, slow + "with the cursor of the last event that you received."},
+		"StalledOwnersOnly": {false, true, 0, slow + "and read the invitations anew."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
@@ -335,7 +338,7 @@ func TestLagging(t *testing.T) {
 				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 				defer cancel()
 				hub := s.hub()
-				stream, err := hub.Follow(ctx, caller, organizationID, nil, false)
+				stream, err := hub.Follow(ctx, caller, organizationID, nil, test.ownersOnly)
 				s.ok(err)
 				prompt, err := hub.Follow(ctx, caller, other, nil, false)
 				s.ok(err)
@@ -377,8 +380,64 @@ func TestLagging(t *testing.T) {
 				if test.reads {
 					return
 				}
-				if e, err := stream.Next(ctx); err == nil || !strings.HasPrefix(err.Error(), "You read too slowly") {
+				if e, err := stream.Next(ctx); err == nil || err.Error() != test.end {
 					s.Errorf("at the end came %+v, %v", e, err)
+				}
+			})
+		})
+	}
+}
+
+// TestManyInvitations has more come at once than wait for a subscriber.
+func TestManyInvitations(t *testing.T) {
+	t.Parallel()
+	for name, reads := range map[string]bool{"Reading": true, "Stalled": false} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(s *store) {
+				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+				defer cancel()
+				organizationID, now := s.organization(), s.Now()
+				caller, _ := s.owner(organizationID)
+				caller.User.EmailVerifiedAt = &now
+				hub := s.hub()
+				stream, err := hub.Invitations(ctx, caller)
+				s.ok(err)
+				sent := map[string]bool{}
+				s.ok(s.InTx(ctx, func(tx *db.DB) error {
+					expires := now.Add(time.Hour)
+					for range 3 * event.Backlog {
+						inviting := &store{s.T, tx, s.clock}
+						invitation := &db.Membership{
+							ID: db.NewID(db.MembershipPrefix), OrganizationID: inviting.organization(), Email: caller.User.Email,
+							Status: db.Invited, InvitedAt: &now, InvitationExpiresAt: &expires,
+						}
+						if err := tx.InsertMembership(ctx, invitation); err != nil {
+							return err
+						}
+						sent[invitation.ID] = true
+					}
+					return event.Record(ctx, tx, organizationID, db.UserInvited, nil, organizationID, "Something happened.")
+				}))
+				all := len(sent)
+				if !reads {
+					all = event.Backlog
+					for hub.Streams() > 0 && ctx.Err() == nil {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				for range all {
+					invitation, err := stream.Next(ctx)
+					if err != nil || !sent[invitation.ID] {
+						s.Fatalf("got %+v, %v", invitation, err)
+					}
+					delete(sent, invitation.ID)
+				}
+				if reads {
+					return
+				}
+				const want = "You read too slowly and were cut off. Subscribe again, and read the invitations anew."
+				if invitation, err := stream.Next(ctx); err == nil || err.Error() != want {
+					s.Errorf("at the end came %+v, %v", invitation, err)
 				}
 			})
 		})

@@ -22,7 +22,7 @@ import (
 // second within which a stream must end.
 const checkInterval = 500 * time.Millisecond
 
-// breath is how long a follower has to make room for the rest of many events at once.
+// breath is how long a subscriber has to make room for the rest of many entries at once.
 const breath = 20 * time.Millisecond
 
 // Hub carries events to streams. One goroutine reads the log for all of them, so that a hundred
@@ -113,7 +113,7 @@ func (h *Hub) add(ctx context.Context, s subscriber) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopped {
-		s.end(errStopping)
+		s.interrupt(stopping)
 		return
 	}
 	topic := s.topic()
@@ -123,12 +123,13 @@ func (h *Hub) add(ctx context.Context, s subscriber) {
 	h.subscribers[topic][s] = ctx
 }
 
-// end takes a stream from those that are served, and ends it, by its end or revoke.
-func (h *Hub) end(s subscriber, how func(err error), err error) {
+// drop takes a stream from those that are served, and returns its context.
+func (h *Hub) drop(s subscriber) context.Context {
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	ctx := h.subscribers[s.topic()][s]
 	h.forget(s)
-	h.mu.Unlock()
-	how(err)
+	return ctx
 }
 
 func (h *Hub) forget(s subscriber) {
@@ -147,7 +148,7 @@ func (h *Hub) stop() {
 	h.mu.Unlock()
 	for _, of := range subscribers {
 		for s := range of {
-			s.end(errStopping)
+			s.interrupt(stopping)
 		}
 	}
 }
@@ -192,7 +193,8 @@ func (h *Hub) serve(ctx context.Context) {
 	if err != nil {
 		zerolog.Ctx(ctx).Error().Err(err).Int("streams", len(due)).Msg("cannot serve live updates; streams are ended")
 		for _, s := range due {
-			h.end(s, s.end, errBroken)
+			h.drop(s)
+			s.interrupt(broken)
 		}
 		return
 	}
@@ -201,28 +203,37 @@ func (h *Hub) serve(ctx context.Context) {
 		case *follower:
 			member := access.member(s)
 			if err := s.errEnd(access.signedIn(s), member); err != nil {
-				h.end(s, s.revoke, err)
+				h.drop(s)
+				s.revoke(err)
 				continue
 			}
 			s.see(member)
 			lags := news.lags(s)
 			switch {
 			case lags && !s.full():
-				h.handBack(s)
-			case !lags && s.send(news.events[s.organizationID], member):
-			case s.behind():
-				h.end(s, s.end, errBehind)
-			default:
-				time.AfterFunc(breath, func() { h.notice(s.organizationID) })
+				go h.replay(h.drop(s), s)
+			case lags || !s.send(news.events[s.organizationID], member):
+				h.hold(s)
 			}
 		case *inbox:
 			if !access.signedIn(s) {
-				h.end(s, s.revoke, fault.ErrSignedOut)
-			} else if fresh := s.fresh(news.invitations); slices.ContainsFunc(fresh, func(m *db.Membership) bool { return !s.offer(m) }) {
-				h.end(s, s.end, errBehind)
+				h.drop(s)
+				s.revoke(fault.ErrSignedOut)
+			} else if !s.send(news.invitations) {
+				h.hold(s)
 			}
 		}
 	}
+}
+
+// hold leaves a stream that has no room a moment, and cuts it off when it had none for too long.
+func (h *Hub) hold(s subscriber) {
+	if s.behind() {
+		h.drop(s)
+		s.interrupt(tooSlow)
+		return
+	}
+	time.AfterFunc(breath, func() { h.notice(s.topic()) })
 }
 
 // send offers the events that follow those sent before, and reports false when there was no room for
@@ -232,23 +243,12 @@ func (f *follower) send(events []*db.Event, member *db.Membership) bool {
 		if e.Seq <= f.seq {
 			continue
 		}
-		if VisibleTo(member, e) {
-			if !f.offer(e) {
-				return false
-			}
+		if VisibleTo(member, e) && !f.offer(e) {
+			return false
 		}
 		f.seq = e.Seq
 	}
 	return true
-}
-
-// handBack has a follower go on by itself, as one does who comes back, until it has caught up.
-func (h *Hub) handBack(f *follower) {
-	h.mu.Lock()
-	ctx := h.subscribers[f.organizationID][f]
-	h.forget(f)
-	h.mu.Unlock()
-	go h.replay(ctx, f)
 }
 
 // news is what was found in the tables.

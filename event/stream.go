@@ -56,19 +56,23 @@ type subscriber interface {
 	caller() Caller
 	// topic is an organization's ID, or invitations.
 	topic() string
-	end(err error)
+	// behind reports whether there was no room whenever it was looked for, for too long.
+	behind() bool
+	interrupt(why string)
 	revoke(err error)
 }
 
 type subscription[T any] struct {
 	Stream[T]
 	of Caller
+	// resuming is how the subscriber goes on after an interruption.
+	resuming string
 	// fullSince is since when there has been no room; zero when there was some.
 	fullSince time.Time
 }
 
-func newSubscription[T any](caller Caller) subscription[T] {
-	return subscription[T]{Stream: Stream[T]{entries: make(chan T, backlog)}, of: caller}
+func newSubscription[T any](caller Caller, resuming string) subscription[T] {
+	return subscription[T]{Stream: Stream[T]{entries: make(chan T, backlog)}, of: caller, resuming: resuming}
 }
 
 func (s *subscription[T]) caller() Caller { return s.of }
@@ -77,6 +81,11 @@ func (s *subscription[T]) caller() Caller { return s.of }
 func (s *subscription[T]) end(err error) {
 	s.err = err
 	close(s.entries)
+}
+
+// interrupt ends the stream of a caller who may come back.
+func (s *subscription[T]) interrupt(why string) {
+	s.end(fault.New(fault.Unavailable, "%s Subscribe again, %s.", why, s.resuming))
 }
 
 // revoke ends the stream of a caller who may see no more, nor what was sent and is not yet taken.
@@ -108,7 +117,6 @@ func (s *subscription[T]) full() bool {
 	return true
 }
 
-// behind reports whether there was no room whenever it was looked for, for too long.
 func (s *subscription[T]) behind() bool { return time.Since(s.fullSince) > checkInterval }
 
 // follower receives the events of an organization.
@@ -163,34 +171,45 @@ const invitations = "invitations"
 
 func (*inbox) topic() string { return invitations }
 
-// fresh returns the invitations that were not there before, and remembers what is there now.
-func (i *inbox) fresh(open []*db.Membership) []*db.Membership {
-	var fresh []*db.Membership
+// send offers the invitations that were not there before, and reports false when there was no room for all
+// of them. It remembers those that are there, but for these.
+func (i *inbox) send(open []*db.Membership) bool {
+	all := true
 	now := make(map[string]time.Time, len(open))
 	for _, invitation := range open {
 		if invitation.Email != i.of.User.Email {
 			continue
 		}
-		now[invitation.ID] = *invitation.InvitedAt
 		if before, known := i.seen[invitation.ID]; !known || !before.Equal(*invitation.InvitedAt) {
-			fresh = append(fresh, invitation)
+			if all = all && i.offer(invitation); !all {
+				continue
+			}
 		}
+		now[invitation.ID] = *invitation.InvitedAt
 	}
 	i.seen = now
-	return fresh
+	return all
 }
 
-var (
-	errBehind   = fault.New(fault.Unavailable, "You read too slowly and were cut off. Subscribe again, with the cursor of the last event that you received.")
-	errBroken   = fault.New(fault.Unavailable, "Live updates are interrupted. Subscribe again, with the cursor of the last event that you received.")
-	errStopping = fault.New(fault.Unavailable, "The server restarts. Subscribe again, with the cursor of the last event that you received.")
+// Why streams are interrupted, and how their subscribers go on.
+const (
+	tooSlow  = "You read too slowly and were cut off."
+	broken   = "Live updates are interrupted."
+	stopping = "The server restarts."
+
+	withCursor = "with the cursor of the last event that you received"
+	anew       = "and read the invitations anew"
 )
 
 // Follow sends the events of an organization that the caller may see: those after the given
 // number, then live ones, in order, none missing, none twice. With ownersOnly it ends as soon as
 // the caller is no owner. It sends nothing more once ctx is done.
 func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, after *int64, ownersOnly bool) (*Stream[*db.Event], error) {
-	f := &follower{subscription: newSubscription[*db.Event](caller), organizationID: organizationID, ownersOnly: ownersOnly}
+	resuming := withCursor
+	if ownersOnly {
+		resuming = anew
+	}
+	f := &follower{subscription: newSubscription[*db.Event](caller, resuming), organizationID: organizationID, ownersOnly: ownersOnly}
 	if after != nil {
 		f.seq = *after
 		go h.replay(ctx, f)
@@ -213,7 +232,7 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 	for {
 		events, err := h.db.EventsAfter(ctx, f.organizationID, f.seq, pageSize)
 		if err != nil {
-			f.end(errBroken)
+			f.interrupt(broken)
 			return
 		}
 		if len(events) == 0 {
@@ -251,7 +270,7 @@ func (h *Hub) resend(ctx context.Context, f *follower, place *db.Membership, e *
 func (h *Hub) admit(ctx context.Context, f *follower) *db.Membership {
 	access, err := accessOf(ctx, h.db, []subscriber{f})
 	if err != nil {
-		f.end(errBroken)
+		f.interrupt(broken)
 		return nil
 	}
 	member := access.member(f)
@@ -268,12 +287,14 @@ func (h *Hub) Invitations(ctx context.Context, caller Caller) (*Stream[*db.Membe
 	if caller.User.EmailVerifiedAt == nil {
 		return nil, fault.New(fault.EmailUnverified, "Verify your email address first: somebody else may own it.")
 	}
-	i := &inbox{subscription: newSubscription[*db.Membership](caller)}
+	i := &inbox{subscription: newSubscription[*db.Membership](caller, anew), seen: map[string]time.Time{}}
 	open, err := h.db.OpenInvitations(ctx, caller.User)
 	if err != nil {
 		return nil, err
 	}
-	i.fresh(open)
+	for _, invitation := range open {
+		i.seen[invitation.ID] = *invitation.InvitedAt
+	}
 	h.add(ctx, i)
 	return &i.Stream, nil
 }

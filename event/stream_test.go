@@ -21,7 +21,7 @@ func TestRevokedWhileReading(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for range 5_000 {
-				f := &follower{subscription: newSubscription[*db.Event](Caller{}), owner: true}
+				f := &follower{subscription: newSubscription[*db.Event](Caller{}, withCursor), owner: true}
 				for seq := range events {
 					f.offer(&db.Event{Seq: int64(seq), SubjectID: organizationID})
 				}
