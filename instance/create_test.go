@@ -294,10 +294,13 @@ func TestRegister(t *testing.T) {
 	t.Run("Refused", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, home := s.owner()
-			taken := installed
+			taken, other := installed, installed
 			taken.Name = "taken"
-			_, err := s.instances.Register(s.Context(), owner, home.ID, taken)
-			s.ok(err)
+			other.Name, other.Port = "other", 2
+			for _, wanted := range []instance.Installed{taken, other} {
+				_, err := s.instances.Register(s.Context(), owner, home.ID, wanted)
+				s.ok(err)
+			}
 			for name, test := range map[string]struct {
 				change func(wanted *instance.Installed)
 				code   fault.Code
@@ -308,7 +311,7 @@ func TestRegister(t *testing.T) {
 				"Port":              {func(w *instance.Installed) { w.Port = 0 }, fault.InvalidInput, "port"},
 				"PlanOfAnotherType": {func(w *instance.Installed) { w.ComputePlanID = "cloud-1gb" }, fault.InvalidInput, "computePlanId"},
 				"NameTaken":         {func(w *instance.Installed) { w.Name, w.Port = "taken", 1 }, fault.InstanceNameTaken, "name"},
-				"BothTaken":         {func(w *instance.Installed) { w.Name = "taken" }, fault.InstanceNameTaken, "name"},
+				"BothTaken":         {func(w *instance.Installed) { w.Name, w.Port = "taken", 2 }, fault.InstanceNameTaken, "name"},
 				"URLTaken":          {func(w *instance.Installed) { w.Host = "DB.example.com." }, fault.InstanceURLTaken, "host"},
 				"NoCard":            {func(w *instance.Installed) { w.Port, w.ComputePlanID = 1, "enterprise-2gb" }, fault.PaymentMethodRequired, ""},
 			} {

@@ -43,6 +43,18 @@ func TestDelete(t *testing.T) {
 				"INSTANCE_DELETED Olive Owner deleted the instance demo.")
 		})
 	})
+	// The price that was agreed is none, and Stripe bills nevertheless.
+	t.Run("PaidForNothing", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, home := s.paying()
+			demo := s.running(owner, home, costly)
+			_, err := s.db.Pool().ExecContext(s.Context(), "UPDATE instances SET compute_amount = 0, storage_amount = 0")
+			s.ok(err)
+			s.ok(s.instances.Delete(s.Context(), owner, demo.ID, "demo"))
+			s.settle(demo.ID)
+			s.wantBilled(home, 0, 2) // with the one that credits what was not used
+		})
+	})
 	t.Run("UserInstalled", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, home := s.owner()

@@ -73,9 +73,12 @@ func TestResize(t *testing.T) {
 				"- INSTANCE_UPDATED mine is running.",
 				"INSTANCE_UPDATED Olive Owner resized mine to 8 GB RAM.",
 				"- INSTANCE_UPDATED mine is running.")
+			s.ok(s.resize(owner, mine.ID, "enterprise-1gb", 0))
+			s.settle(mine.ID)
+			s.running(owner, home, free) // whose place is not taken by what runs elsewhere for nothing
 		})
 	})
-	// The founder's free instance becomes a paid one, gives the place free, and takes it again.
+	// The founder's free instance becomes a paid one, gives the place free, and takes it again, whoever resizes it.
 	t.Run("FromFreeAndBack", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, home := s.paying()
@@ -89,9 +92,14 @@ func TestResize(t *testing.T) {
 			s.refuses(home, fault.FreeLimitReached, "computePlanId", func() error { return s.resize(owner, demo.ID, "cloud-1gb", 0) })
 			s.ok(s.instances.Delete(s.Context(), owner, second.ID, "other"))
 			s.settle(second.ID)
-			s.ok(s.resize(owner, demo.ID, "cloud-1gb", 0))
+			guest := s.member(home)
+			_, err := s.db.Pool().ExecContext(s.Context(), "UPDATE memberships SET is_owner = TRUE")
+			s.ok(err)
+			s.ok(s.resize(guest, demo.ID, "cloud-1gb", 0))
 			s.settle(demo.ID)
 			s.wantInstance(demo.ID, "demo ACTIVE cloud-1gb 10 GB 0+0 MONTH free")
+			_, err = s.instances.Create(s.Context(), owner, s.found(owner).ID, free)
+			s.wantFault(err, fault.FreeLimitReached, "computePlanId")
 		})
 	})
 	t.Run("Nothing", func(t *testing.T) {
