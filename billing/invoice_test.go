@@ -259,7 +259,7 @@ func TestUpcoming(t *testing.T) {
 		first := g.paid("first", db.Month, 17520, 12250)
 		g.paid("installed", db.Year, 57590, 0)
 		s.advance(noon.AddDate(0, 0, 10))
-		second := g.paid("second", db.Month, 1999, 0)
+		second := g.paid("second", db.Month, 2005, 0)
 		leaving := g.paid("leaving", db.Month, 5999, 0)
 		s.exec("UPDATE instances SET status = 'DELETING' WHERE id = '" + leaving.ID + "'")
 		if err := g.bill(g.instance("free", db.Month, 0, 0), nil); err != nil {
@@ -268,7 +268,7 @@ func TestUpcoming(t *testing.T) {
 		bills := must(s.bills.Upcoming(s.ctx, []string{empty.id, g.id}))(s)
 		equal(s, "nothing", bills[0], []any{})
 		month, year := bills[1][0], bills[1][1]
-		if month.Interval != db.Month || !month.DueAt.Equal(*first.PeriodEnd) || month.Total().Amount != 31769 || month.Total().Currency != "USD" ||
+		if month.Interval != db.Month || !month.DueAt.Equal(*first.PeriodEnd) || month.Total().Amount != 31775 || month.Total().Currency != "USD" ||
 			year.Interval != db.Year || !year.DueAt.Equal(noon.AddDate(1, 0, 0)) || year.Amount != 57590 {
 			t.Errorf("the bills are %+v and %+v", month, year)
 		}
@@ -276,9 +276,9 @@ func TestUpcoming(t *testing.T) {
 			return &db.InvoiceLine{Description: description, Quantity: 1, Amount: amount, Currency: "USD", InstanceID: id}
 		}
 		equal(s, "lines", month.Lines, []*db.InvoiceLine{
-			line("first: compute (cloud-2gb)", 17520, first.ID), line("first: storage (500 GB)", 12250, first.ID), line("second: compute (cloud-2gb)", 1999, second.ID)})
+			line("first: compute (cloud-2gb)", 17520, first.ID), line("first: storage (500 GB)", 12250, first.ID), line("second: compute (cloud-2gb)", 2005, second.ID)})
 
-		// Ten percent of each invoice: 2977 and 200 (of 199.9). Then a quarter of what is left of the first: 6698 (of
+		// Ten percent of each invoice: 2977 and 201 (of 200.5). Then a quarter of what is left of the first: 6698 (of
 		// 6698.25); the quarter before would take a cent more. It is over when the second is due, and neither lasts
 		// until next year's.
 		g.add("TENPERCENT")
@@ -294,10 +294,10 @@ func TestUpcoming(t *testing.T) {
 			}
 			return amounts
 		}
-		equal(s, "amounts", amounts(), []int64{31769 - 2977 - 200 - 6698 - 5000, 57590})
+		equal(s, "amounts", amounts(), []int64{31775 - 2977 - 201 - 6698 - 5000, 57590})
 		// Credit that is left goes to the next.
 		s.exec("UPDATE billing_accounts SET credit = 30000")
-		equal(s, "amounts", amounts(), []int64{0, 57590 - (30000 - 21894)})
+		equal(s, "amounts", amounts(), []int64{0, 57590 - (30000 - 21899)})
 
 		s.called()
 		s.mu.Lock()
