@@ -28,6 +28,21 @@ func invite(t *testing.T, database *db.DB) *inviting {
 	return i
 }
 
+// mailWhile mails an invitation, and does something just before a statement with a text.
+func mailWhile(
+	t *testing.T, open func(...db.Option) *db.DB, text string, do func(ctx context.Context, i *inviting) error,
+) (i *inviting) {
+	t.Helper()
+	var once sync.Once
+	i = invite(t, open(db.WithStatementHook(func(statement string) {
+		if strings.Contains(statement, text) {
+			once.Do(func() { i.ok(do(t.Context(), i)) })
+		}
+	})))
+	i.ok(i.jobs.Do(t.Context(), *i.invited.InvitationJobID))
+	return i
+}
+
 // wantNoLink checks that no link works that was mailed so far.
 func (i *inviting) wantNoLink() {
 	i.Helper()
@@ -39,11 +54,12 @@ func (i *inviting) wantNoLink() {
 // TestWithdrawnWhileMailed withdraws an invitation just before, and just after, its mail's job has made the
 // link: it does not work afterwards.
 func TestWithdrawnWhileMailed(t *testing.T) {
+	resend := func(ctx context.Context, i *inviting) error {
+		_, err := i.organizations.ResendInvitation(ctx, i.owner, i.invited.ID)
+		return err
+	}
 	for name, withdraw := range map[string]func(ctx context.Context, i *inviting) error{
-		"Resent": func(ctx context.Context, i *inviting) error {
-			_, err := i.organizations.ResendInvitation(ctx, i.owner, i.invited.ID)
-			return err
-		},
+		"Resent": resend,
 		"Revoked": func(ctx context.Context, i *inviting) error {
 			return i.organizations.Remove(ctx, i.owner, i.invited.ID, "DELETE")
 		},
@@ -57,15 +73,7 @@ func TestWithdrawnWhileMailed(t *testing.T) {
 	} {
 		t.Run(name+"Before", func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-				var i *inviting
-				var once sync.Once
-				i = invite(t, open(db.WithStatementHook(func(statement string) {
-					if strings.HasPrefix(statement, "INSERT INTO link_tokens") {
-						once.Do(func() { i.ok(withdraw(t.Context(), i)) })
-					}
-				})))
-				i.ok(i.jobs.Do(t.Context(), *i.invited.InvitationJobID))
-				i.wantNoLink()
+				mailWhile(t, open, "INSERT INTO link_tokens", withdraw).wantNoLink()
 			})
 		})
 		t.Run(name+"After", func(t *testing.T) {
@@ -93,4 +101,15 @@ func TestWithdrawnWhileMailed(t *testing.T) {
 			})
 		})
 	}
+	// What is noted is how far the second mail has come, which has not gone out when the first has.
+	t.Run("ResentWhileSent", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			i := mailWhile(t, open, "invitation_delivery = 'SENT'", resend)
+			resent, err := i.db.MembershipByID(t.Context(), i.invited.ID)
+			i.ok(err)
+			if *resent.InvitationDelivery != db.MailQueued {
+				t.Errorf("the second mail is %s", *resent.InvitationDelivery)
+			}
+		})
+	})
 }

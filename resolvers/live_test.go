@@ -323,6 +323,11 @@ func TestInvitationAccepted(t *testing.T) {
 			owner.renameTo(home, "Renamed")
 			owner.takeBack(owner.invite(home, "new@example.com"))
 		},
+		"RemovedMeanwhile": func(owner, _ *person, home string) {
+			if err := record(owner.Context(), owner.studio, home, db.InvitationAccepted, db.NewID(db.MembershipPrefix)); err != nil {
+				owner.Fatal(err)
+			}
+		},
 		// What is recorded is held back until the commit, which never comes.
 		"NotCommitted": func(owner, _ *person, home string) {
 			place, undone := owner.ownPlace(home), errors.New("undone")

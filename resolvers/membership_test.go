@@ -172,15 +172,18 @@ func TestInviteUser(t *testing.T) {
 	})
 	t.Run("Declined", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner, guest := s.signUp("owner"), s.verified("guest")
+			owner, second, guest := s.signUp("owner"), s.signUp("second"), s.verified("guest")
 			home := owner.home()
+			owner.joinAsOwner(home, second)
 			first := owner.invite(home, guest.email)
 			guest.do(declineInvitation, vars{"id": first})
-			if again := owner.invite(home, guest.email); again != first {
+			if again := second.invite(home, guest.email); again != first {
 				s.Errorf("invited again as %s, was %s", again, first)
 			}
+			guest.do(`{ viewer { invitations { invitedBy { email } } } }`, nil).want("viewer.invitations", `[{"invitedBy":{"email":"second@example.com"}}]`)
 			guest.do(acceptInvitation, vars{"id": first}).want("acceptInvitation.organizationUser.status", `"ACCEPTED"`)
-			s.wantLog(home, db.UserInvited, db.InvitationDeclined, db.UserInvited, db.InvitationAccepted)
+			s.wantLog(home, db.UserInvited, db.InvitationAccepted, db.OwnerAdded,
+				db.UserInvited, db.InvitationDeclined, db.UserInvited, db.InvitationAccepted)
 		})
 	})
 	t.Run("Removed", func(t *testing.T) {
@@ -486,7 +489,8 @@ func testRefusedAnswers(t *testing.T, mutation string) {
 		{"Expired", func(guest *person, _ string) { guest.clock.Advance(invitationLifetime) }, fault.InvitationInvalid},
 	} {
 		t.Run("After"+answered.name, func(t *testing.T) {
-			on(t, func(s *studio) {
+			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+				s := start(t, open, &dbtest.Clock{Start: time.Now()}) // which stands still, as an invitation ends at an instant
 				owner, guest := s.signUp("owner"), s.verified("guest")
 				home := owner.home()
 				id := owner.invite(home, guest.email)
@@ -805,7 +809,8 @@ func TestEvents(t *testing.T) {
 					db.InvitationResent, owner, "owner Example resent the invitation of guest@example.com."},
 				{func() { guest.do(declineInvitation, vars{"id": id}) },
 					db.InvitationDeclined, guest, "guest Example declined the invitation."},
-				{func() { invite() }, db.UserInvited, owner, "owner Example invited guest@example.com."},
+				{func() { owner.do(removeUser, vars{"id": id}) }, db.UserRemoved, owner, "owner Example removed guest@example.com."},
+				{func() { id = invite() }, db.UserInvited, owner, "owner Example invited guest@example.com."},
 				{func() { guest.do(acceptInvitation, vars{"id": id}) },
 					db.InvitationAccepted, guest, "guest Example accepted the invitation."},
 				{func() { owner.do(setOwner, vars{"id": id, "isOwner": true}) },
@@ -822,7 +827,7 @@ func TestEvents(t *testing.T) {
 					db.InvitationAccepted, guest, "guest Example accepted the invitation."},
 				{func() { guest.do(leaveOrganization, vars{"org": home, "name": "Acme"}) },
 					db.UserLeft, guest, "guest Example left the organization."},
-				{func() { id, _ = owner.endpoint(home, receiver) },
+				{func() { id, _ = owner.endpoint(home, receiver+"/secret") },
 					db.WebhookEndpointCreated, owner, "owner Example added the webhook endpoint at " + strings.TrimPrefix(receiver, "http://") + "."},
 				{func() { owner.do(updateWebhookEndpoint, vars{"id": id, "enabled": false}) },
 					db.WebhookEndpointUpdated, owner, "owner Example changed the webhook endpoint at " + strings.TrimPrefix(receiver, "http://") + "."},
