@@ -404,6 +404,20 @@ func testSignInThrottle(t *testing.T) {
 			s.nobody().do(signIn, wrong(p.email)) // which is right now
 		})
 	})
+	// The failures come when those before have been looked at and the right password has not been compared.
+	t.Run("Meanwhile", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s, meanwhile := interruptible(t, open, &dbtest.Clock{}, `FROM "throttles"`, "failed sign-ins from")
+			p := s.signUp("person")
+			failures := func() {
+				for range 10 {
+					p.refused(fault.InvalidCredentials, "input.currentPassword", changePassword, vars{"current": newPassword, "new": newPassword})
+				}
+			}
+			meanwhile.Store(&failures)
+			checkRetry(s.nobody().refused(fault.RateLimited, "", signIn, right(p)))
+		})
+	})
 	t.Run("AtOnce", func(t *testing.T) {
 		on(t, func(s *studio) {
 			answers := race(func(int) *answer { return s.nobody().send(signIn, wrong("person@example.com")) })
@@ -765,6 +779,14 @@ func TestPasswordReset(t *testing.T) {
 			if got := resets(); got != 5 {
 				t.Errorf("%d mails, want 5", got)
 			}
+			s.clock.Advance(2 * time.Hour)
+			if err := s.edge(job.NewQueue(s.db, mail.ErrPermanent), nil, 0).Accounts.Sweep(s.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.nobody().do(requestReset, vars{"email": p.email})
+			if got := resets(); got != 5 {
+				t.Errorf("%d mails after the sweep, want 5", got)
+			}
 			s.clock.Advance(24 * time.Hour)
 			s.nobody().do(requestReset, vars{"email": p.email})
 			if got := resets(); got != 6 {
@@ -815,16 +837,40 @@ func TestVerifyEmail(t *testing.T) {
 		on(t, func(s *studio) {
 			p := s.signUp("person")
 			s.settle()
+			first := s.mailedToken(p.email, "/verify-email/")
 			p.do(resendVerification, nil).want("resendVerificationEmail.requested", `true`)
 			s.settle()
 			if mails := s.mails(p.email); len(mails) != 2 {
 				t.Errorf("%d mails, want that of the sign-up and another", len(mails))
 			}
 			s.nobody().do(verifyEmail, vars{"token": s.mailedToken(p.email, "/verify-email/")})
+			s.nobody().refused(fault.InvalidInput, "input.token", verifyEmail, vars{"token": first})
 			p.do(resendVerification, nil).want("resendVerificationEmail.requested", `false`)
 			s.settle()
 			if mails := s.mails(p.email); len(mails) != 2 {
 				t.Errorf("%d mails, want none to a verified address", len(mails))
+			}
+		})
+	})
+	// The clock stands still, so that another process's job waits until it moves.
+	t.Run("BeforeResent", func(t *testing.T) {
+		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
+			s := start(t, open, &dbtest.Clock{Start: time.Now()})
+			p := s.signUp("person")
+			s.settle()
+			user, err := s.db.UserByEmail(t.Context(), p.email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			accounts := s.edge(job.NewQueue(s.db, mail.ErrPermanent), nil, 0).Accounts
+			if queued, err := accounts.ResendVerification(t.Context(), &account.Caller{User: user}); err != nil || !queued {
+				t.Fatal(queued, err)
+			}
+			s.nobody().do(verifyEmail, vars{"token": s.mailedToken(p.email, "/verify-email/")})
+			s.clock.Advance(time.Minute)
+			s.settle()
+			if mails := s.mails(p.email); len(mails) != 1 {
+				t.Errorf("%d mails, want that of the sign-up", len(mails))
 			}
 		})
 	})
