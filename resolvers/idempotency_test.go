@@ -84,6 +84,14 @@ func TestIdempotencyKey(t *testing.T) {
 			if got := len(s.mails(ada.email)); got > 2 { // with the one that verifies the address
 				s.Errorf("%d mails were sent", got)
 			}
+			// From another address, the key is another client's.
+			request := httptest.NewRequestWithContext(s.Context(), http.MethodPost, "/graphql",
+				strings.NewReader(`{"query": "mutation { requestPasswordReset(input: { email: \"bob@example.com\" }) { requested } }"}`))
+			request.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"key"}}
+			response := httptest.NewRecorder()
+			options := resolvers.HandlerOptions{Open: &sync.WaitGroup{}, Draining: s.Context()}
+			routes(s.edge(job.NewQueue(s.db, mail.ErrPermanent), s.events, 0), options).ServeHTTP(response, request)
+			(&answer{studio: s, body: response.Body.String()}).want("requestPasswordReset.requested", `true`)
 		})
 	})
 	t.Run("AnotherRequest", func(t *testing.T) {
@@ -92,6 +100,12 @@ func TestIdempotencyKey(t *testing.T) {
 			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme"}).str("createOrganization.organization.id")
 			ada.keyed("key", createOrganization, vars{"name": "Acme", "subdomain": "acme2"}).check(fault.BadRequest, "")
 			ada.keyed("key", strings.ReplaceAll(createOrganization, "name subdomain", "name"), vars{"name": "Acme", "subdomain": "acme"}).check(fault.BadRequest, "")
+			named := func(operation string) *answer {
+				return ada.post(http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"named"}}, `{"operationName": "`+operation+`",
+					"query": "mutation A { ...f } mutation B { ...f } fragment f on Mutation { updateProfile(input: { firstName: \"Ada\" }) { user { firstName } } }"}`)
+			}
+			named("A").want("updateProfile.user.firstName", `"Ada"`)
+			named("B").check(fault.BadRequest, "")
 			if got := ada.organizations(); got != 2 {
 				s.Errorf("there are %d organizations", got)
 			}
