@@ -162,6 +162,46 @@ func TestWebhooks(t *testing.T) {
 			s.wantMessages(r, 1)
 		})
 	})
+	// A process ends after the delivery and before it has removed the job.
+	t.Run("Again", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home, r := owner.home(), s.receiver(nil)
+			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			s.wantMessages(r, 1)
+			s.settle()
+			again := &db.Job{ID: db.NewID(db.JobPrefix), Kind: event.DeliveryJob, RunAt: s.db.Now(), CreatedAt: s.db.Now()}
+			again.Payload = fmt.Sprintf(`{"deliveryId": %q}`, dbtest.Query(s.T, s.db, "SELECT id FROM webhook_deliveries")[0]...)
+			if err := s.db.InsertJob(s.Context(), again); err != nil {
+				s.Fatal(err)
+			}
+			s.clock.Advance(time.Minute) // or it would be left to whoever made it
+			s.settle()
+			if got := len(r.messages()); got != 1 {
+				s.Errorf("%d messages came", got)
+			}
+		})
+	})
+	t.Run("KeptForAMonth", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			home, r := owner.home(), s.receiver(nil)
+			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			s.wantMessages(r, 1)
+			s.settle()
+			for gone, after := range []time.Duration{30*24*time.Hour - time.Hour, 2 * time.Hour} {
+				s.clock.Advance(after)
+				if err := s.webhooks.Sweep(s.Context()); err != nil {
+					s.Fatal(err)
+				}
+				if got := s.count("webhook_deliveries"); got != 1-gone {
+					s.Errorf("%d deliveries, want %d", got, 1-gone)
+				}
+			}
+		})
+	})
 	t.Run("ChosenTypes", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")
