@@ -11,6 +11,7 @@ import (
 
 	"studio/db"
 	"studio/db/dbtest"
+	"studio/resolvers"
 	"studio/seed"
 )
 
@@ -93,7 +94,7 @@ func testIndexOfOwnPlace(s *studio) {
 
 	query := fmt.Sprintf(`{ organization(id: %q) { name billing { id } } }`, home)
 	s.with(token).do(query, nil)
-	s.patient().with(token).do(query, nil)
+	s.beside(resolvers.HandlerOptions{Unplanned: true}, loaderWait).with(token).do(query, nil)
 	s.with(token).do(fmt.Sprintf(`mutation { updateOrganization(input: { organizationId: %q, name: "New" }) { organization { id } } }`, home), nil)
 	places := 0
 	s.explain(func(statement, table string, how gjson.Result) {
