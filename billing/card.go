@@ -43,6 +43,7 @@ func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizati
 var (
 	paymentMethodID  = regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,252}$`)
 	errPaymentMethod = fault.Invalid("paymentMethodId", "Give the ID of a payment method that Stripe's card form has made, pm_….")
+	errCardChanged   = fault.New(fault.Conflict, "The card was changed meanwhile. Look at it, and remove it again.")
 )
 
 // SetCard makes a payment method the organization's one card. CARD_DECLINED leaves the old one;
@@ -100,45 +101,41 @@ func (b *Billing) replaceCard(ctx context.Context, jobID string, t task, account
 	if err != nil {
 		return err
 	}
-	return b.detachCards(ctx, jobID, account, method.ID, true)
+	cards, err := b.cards(ctx, account)
+	if err != nil || !slices.Contains(cards, method.ID) {
+		return err // without its own card it was overtaken, and the card that is there was set later
+	}
+	return b.detach(ctx, jobID, without(cards, method.ID)...)
 }
 
-// detachCards takes all cards from a customer, its own last and only unless that is to be kept; "" for none.
-// Without its own nothing is taken: whoever took that has done all there was to do, and the card that is there
-// can have been set since.
-func (b *Billing) detachCards(ctx context.Context, jobID string, account *db.BillingAccount, own string, keep bool) error {
+// cards lists a customer's cards.
+func (b *Billing) cards(ctx context.Context, account *db.BillingAccount) (methodIDs []string, err error) {
 	params := &stripe.CustomerListPaymentMethodsParams{Customer: &account.CustomerID, Type: stripe.String("card")}
 	params.Limit = stripe.Int64(100)
-	var found []string // read to the end first: a page begins after a card that is still there
 	for method, err := range b.stripe.V1Customers.ListPaymentMethods(ctx, params).All(ctx) {
 		if err != nil {
-			return err
+			return nil, err
 		}
-		found = append(found, method.ID)
+		methodIDs = append(methodIDs, method.ID)
 	}
-	if own != "" && !slices.Contains(found, own) {
-		return nil
-	}
-	for _, id := range found {
-		if id == own {
-			continue
-		}
-		if err := b.detach(ctx, jobID, id); err != nil {
-			return err
-		}
-	}
-	if own == "" || keep {
-		return nil
-	}
-	return b.detach(ctx, jobID, own)
+	return methodIDs, nil
 }
 
-func (b *Billing) detach(ctx context.Context, jobID, methodID string) error {
-	_, err := b.stripe.V1PaymentMethods.Detach(ctx, methodID, once(jobID, "detach "+methodID, &stripe.PaymentMethodDetachParams{}))
-	return err
+func without(cards []string, one string) []string {
+	return slices.DeleteFunc(cards, func(id string) bool { return id == one })
 }
 
-// RemoveCard removes the organization's card. CARD_IN_USE while there are paid instances.
+func (b *Billing) detach(ctx context.Context, jobID string, methodIDs ...string) error {
+	for _, id := range methodIDs {
+		if _, err := b.stripe.V1PaymentMethods.Detach(ctx, id, once(jobID, "detach "+id, &stripe.PaymentMethodDetachParams{})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemoveCard removes the organization's card. CARD_IN_USE while there are paid instances, CONFLICT when
+// another card came meanwhile.
 func (b *Billing) RemoveCard(ctx context.Context, actor *db.User, organizationID string) (*db.BillingAccount, error) {
 	t := &task{OrganizationID: organizationID}
 	err := b.change(ctx, actor, removeJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
@@ -180,7 +177,18 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 	if err != nil || account == nil {
 		return err
 	}
-	if err = b.detachCards(ctx, jobID, account, t.PaymentMethodID, false); err == nil {
+	cards, err := b.cards(ctx, account)
+	if len(cards) > 0 && !slices.Contains(cards, t.PaymentMethodID) {
+		// The job was overtaken, or Stripe's webhook is late: nobody has asked for this card to be removed.
+		if _, err = b.refresh(ctx, t.OrganizationID, cause{}, nil); err == nil {
+			err = errCardChanged
+		}
+		return b.giveUp(ctx, t.OrganizationID, err)
+	}
+	if err == nil && len(cards) > 0 {
+		err = b.detach(ctx, jobID, append(without(cards, t.PaymentMethodID), t.PaymentMethodID)...) // its own last
+	}
+	if err == nil {
 		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
 	}
 	return b.giveUp(ctx, t.OrganizationID, err)

@@ -293,7 +293,11 @@ func (b *Billing) close(ctx context.Context, jobID, organizationID string) error
 			return err
 		}
 	}
-	if err := b.detachCards(ctx, jobID, account, "", false); err != nil {
+	cards, err := b.cards(ctx, account)
+	if err != nil {
+		return err
+	}
+	if err := b.detach(ctx, jobID, cards...); err != nil {
 		return err
 	}
 	_, err = b.refresh(ctx, organizationID, cause{}, nil)

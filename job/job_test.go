@@ -298,6 +298,29 @@ func TestQueue(t *testing.T) {
 			})
 		})
 	}
+	t.Run("NoRetryWhileGivingUp", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			done, failed := 0, 0
+			job.Handle(p.queue, "work", job.Handler[any]{
+				Do: func(context.Context, string, any) error { done++; return errOnPurpose },
+				Failed: func(context.Context, string, any) error {
+					if failed++; failed == 1 {
+						return errOnPurpose
+					}
+					return nil
+				},
+				NoRetry: true,
+			})
+			p.enqueue("work", nil)
+			p.turn()
+			p.Advance(time.Hour)
+			p.turn()
+			p.wantJobs(stored{2, errOnPurpose.Error(), true})
+			if done != 1 {
+				p.Errorf("done %d times", done)
+			}
+		})
+	})
 	// A panic of one job must end neither the process nor those that try the job after it.
 	t.Run("Panic", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {

@@ -130,7 +130,7 @@ func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
 	handler := q.handlers[row.Kind]
 	err := errSpent
-	if row.Attempts <= maxAttempts {
+	if row.Attempts <= maxAttempts && (!handler.noRetry || row.LastError == nil) {
 		stop := q.keepLease(working, row)
 		err = handler.do(working, row)
 		stop()
