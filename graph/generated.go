@@ -3786,9 +3786,10 @@ What can be changed. Each field is one transaction: it happens whole or not at a
 A request that may have to be sent again carries the header ` + "`" + `Idempotency-Key` + "`" + ` with 1 to 255 printable
 characters of its own, such as a UUID. The same request of the same user, or without a session from the
 same address, then has one effect and one answer for 24 hours, also when both come at once. With another
-request the key is refused: BAD_REQUEST. A refused mutation changed nothing and leaves its key free. When
-the first request was cut off without an answer, the key is refused with CONFLICT, as it may have taken
-effect or not. A batch and a mutation with a @secret take no key; over WebSocket there is none.
+request the key is refused: BAD_REQUEST. A refused mutation changed nothing and leaves its key free. A
+request with a key goes on to its end when its client has gone. When it was cut off without an answer all the
+same, the key is refused with CONFLICT, as it may have taken effect or not. A batch and a mutation with a
+@secret take no key; over WebSocket there is none.
 """
 type Mutation {
   "Creates the account and its first organization, and signs in."
@@ -3955,7 +3956,7 @@ type Mutation {
     "What to change."
     input: UpdateWebhookEndpointInput!
   ): UpdateWebhookEndpointPayload!
-  "Gives a webhook endpoint a new secret. For 24 hours messages are signed with the old one as well."
+  "Gives a webhook endpoint a new secret. For 24 hours messages are signed with the old one as well; of several in a row, with the newest ten."
   rotateWebhookSecret(
     "Which endpoint."
     input: RotateWebhookSecretInput!

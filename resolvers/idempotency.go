@@ -132,8 +132,8 @@ func (r *Resolvers) firstAnswer(ctx context.Context, keyHash, requestHash string
 
 // keepAnswer keeps an answer for those who ask again. When every field was refused, nothing has
 // changed, and the key is free again, so that the request can be repeated once the cause is mended. When
-// it was cut off, as the client has gone, the time is over or the database was lost, what looks like a
-// refusal may have had its effect, and the key stays without an answer.
+// it was cut off, as its time is over or the database was lost, what looks like a refusal may have had its
+// effect, and the key stays without an answer.
 func (r *Resolvers) keepAnswer(ctx context.Context, keyHash string, response *graphql.Response, fields []graphql.CollectedField) error {
 	refused := map[string]bool{}
 	cut := ctx.Err() != nil

@@ -107,6 +107,9 @@ func (h *Handler) answer(
 	if err := allowed(r, operation); err != nil {
 		return nil, nil, err
 	}
+	if operation.Operation.Operation == ast.Mutation && r.Header.Get(IdempotencyHeader) != "" {
+		ctx = context.WithoutCancel(ctx) // it goes on without its client, who can ask for the answer
+	}
 	for response, body := range h.execute(ctx, operation) {
 		return response, body, nil
 	}
