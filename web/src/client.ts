@@ -14,36 +14,35 @@ import {
 import { cache } from "./cache";
 import { faultOf } from "./fault";
 
-/** Mutations that take or answer with a secret, for which the server keeps no answer. */
-const secretive = new Set([
-  "ChangePassword",
-  "CreateApiToken",
-  "ResetPassword",
-  "SignIn",
-  "SignUp",
-  "StartCardSetup",
-]);
+/** Mutations that make what cannot be made twice: a second time, they would be told that it is there. */
+const making = new Set(["CreateInstance", "CreateOrganization", "RegisterInstance"]);
+
+/** For how many milliseconds the same is taken for what is sent again. Later, it may be wanted anew. */
+const againWithin = 120_000;
 
 /**
- * Gives each mutation an Idempotency-Key. When its answer is lost, the same mutation has the same key
- * again, so that it has one effect, until the server has answered any: what is asked for after that is
- * wanted anew.
+ * Gives what makes something an Idempotency-Key. When the answer is lost, or the server says to send it
+ * again, the same mutation has the same key once more, so that it has one effect.
  */
 function onceEach() {
-  const unanswered = new Map<number, string>();
+  const unanswered = new Map<number, { idempotencyKey: string; since: number }>();
   return mapExchange({
     onOperation(operation) {
       const { kind, key, query, context } = operation;
-      if (kind !== "mutation" || secretive.has(getOperationName(query) ?? "")) return operation;
-      // Not randomUUID, which browsers have over https only.
-      const idempotencyKey =
-        unanswered.get(key) ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
-      unanswered.set(key, idempotencyKey);
-      const fetchOptions = { headers: { "Idempotency-Key": idempotencyKey } };
+      if (kind !== "mutation" || !making.has(getOperationName(query) ?? "")) return operation;
+      let sent = unanswered.get(key);
+      if (!sent || Date.now() - sent.since > againWithin) {
+        // Not randomUUID, which browsers have over https only.
+        const idempotencyKey = crypto.getRandomValues(new Uint32Array(4)).join("-");
+        sent = { idempotencyKey, since: Date.now() };
+        unanswered.set(key, sent);
+      }
+      const fetchOptions = { headers: { "Idempotency-Key": sent.idempotencyKey } };
       return makeOperation(kind, operation, { ...context, fetchOptions });
     },
     onResult({ operation, error }) {
-      if (operation.kind === "mutation" && !error?.networkError) unanswered.clear();
+      const later = error?.networkError ?? error?.graphQLErrors[0]?.extensions.retryAfter;
+      if (later === undefined) unanswered.delete(operation.key);
     },
   });
 }

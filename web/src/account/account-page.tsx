@@ -5,7 +5,6 @@ import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
-import { useToast } from "../components/toasts";
 import {
   type Access,
   AccessDocument,
@@ -209,11 +208,11 @@ function NewToken({ close }: { close: () => void }) {
   const [, create] = useMutation(CreateApiTokenDocument);
   const [token, setToken] = useState<string>();
   const [copied, setCopied] = useState(false);
-  const toast = useToast();
+  const [refused, setRefused] = useState(false);
   const copy = (token: string) =>
     navigator.clipboard.writeText(token).then(
       () => setCopied(true),
-      () => toast("Your browser does not let Studio copy. Please select the token, and copy it."),
+      () => setRefused(true),
     );
   if (token) {
     return (
@@ -224,6 +223,11 @@ function NewToken({ close }: { close: () => void }) {
         <p>
           <code className="token">{token}</code>
         </p>
+        {refused && (
+          <p className="fault" role="alert">
+            Your browser does not let Studio copy. Please select the token, and copy it.
+          </p>
+        )}
         <div className="actions">
           {navigator.clipboard && ( // browsers have it over https only
             <button type="button" className="primary" onClick={() => void copy(token)}>
