@@ -315,24 +315,35 @@ func TestLagging(t *testing.T) {
 	const slow = "You read too slowly and were cut off. Subscribe again, "
 	for name, test := range map[string]struct {
 		reads, ownersOnly bool
+		// waiting is how many entries were sent before.
+		waiting int
 		// looks are how often the log may be read for a follower who lags.
 		looks int32
 		end   string
 	}{
-		"Reading":           {true, false, 2 * pages, ""},
-		"Stalled":           {false, false, 0, slow + "with the cursor of the last event that you received."},
-		"StalledOwnersOnly": {false, true, 0, slow + "and read the invitations anew."},
+		"Reading":           {true, false, event.Backlog, 2 * pages, ""},
+		"Stalled":           {false, false, event.Backlog, 0, slow + "with the cursor of the last event that you received."},
+		"StalledOwnersOnly": {false, true, event.Backlog, 0, slow + "and read the invitations anew."},
+		"StalledWithRoom":   {false, false, 3, 1, slow + "with the cursor of the last event that you received."},
+		"StalledAtOnce":     {false, false, 0, 1, slow + "with the cursor of the last event that you received."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
-				var lagging atomic.Pointer[string]
+				var lagging atomic.Pointer[event.Stream[*db.Event]]
+				var organizationID string
 				var looks atomic.Int32
+				var held atomic.Bool // by the hub, with no room
 				s := &store{t, open(db.WithStatementHook(func(query string) {
-					if id := lagging.Load(); id != nil && strings.Contains(query, "seq > ") && strings.Contains(query, *id) {
+					switch stream := lagging.Load(); {
+					case stream == nil || !strings.Contains(query, organizationID):
+					case strings.Contains(query, "seq > "):
 						looks.Add(1)
+					case stream.Waiting() == event.Backlog && strings.Contains(query, `"event_seq" FROM`):
+						held.Store(true)
 					}
 				})), &dbtest.Clock{}}
-				organizationID, other := s.organization(), s.organization()
+				organizationID = s.organization()
+				other := s.organization()
 				caller, _ := s.owner(organizationID)
 				s.join(other, caller.User)
 				ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
@@ -342,13 +353,13 @@ func TestLagging(t *testing.T) {
 				s.ok(err)
 				prompt, err := hub.Follow(ctx, caller, other, nil, false)
 				s.ok(err)
-				for range event.Backlog {
+				for range test.waiting {
 					s.ok(s.record(ctx, organizationID, nil))
 				}
-				for stream.Waiting() != event.Backlog && ctx.Err() == nil {
+				for stream.Waiting() != test.waiting && ctx.Err() == nil {
 					time.Sleep(time.Millisecond)
 				}
-				lagging.Store(&organizationID)
+				lagging.Store(stream)
 				s.ok(s.InTx(ctx, func(tx *db.DB) error {
 					for range pages * event.PageSize {
 						if err := event.Record(ctx, tx, organizationID, db.OrganizationUpdated, nil, organizationID, "Something happened."); err != nil {
@@ -359,15 +370,19 @@ func TestLagging(t *testing.T) {
 				}))
 				all := event.Backlog
 				if test.reads {
-					all += pages * event.PageSize
+					all = test.waiting + pages*event.PageSize
 				} else {
 					s.ok(s.record(ctx, other, nil))
 					if e, err := prompt.Next(ctx); err != nil || e.Seq != 1 {
 						s.Fatalf("another follower got %+v, %v", e, err)
 					}
-					for hub.Streams() > 1 && ctx.Err() == nil {
-						time.Sleep(time.Millisecond)
+					waitFor := func(happened func() bool) {
+						for !happened() && ctx.Err() == nil {
+							time.Sleep(time.Millisecond)
+						}
 					}
+					waitFor(held.Load) // having gone on alone until there is no room, if there was some
+					waitFor(func() bool { return hub.Streams() == 1 })
 				}
 				for seq := range all {
 					if e, err := stream.Next(ctx); err != nil || e.Seq != int64(seq+1) {

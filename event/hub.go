@@ -211,6 +211,7 @@ func (h *Hub) serve(ctx context.Context) {
 			lags := news.lags(s)
 			switch {
 			case lags && !s.full():
+				s.live = true
 				go h.replay(h.drop(s), s)
 			case lags || !s.send(news.events[s.organizationID], member):
 				h.hold(s)

@@ -128,6 +128,9 @@ type follower struct {
 	owner bool
 	// seq is the number of the newest event that was sent or passed over.
 	seq int64
+	// live tells that it had caught up once: from then on it is cut off when it takes nothing. Who resumes may
+	// take as long as a slow network needs.
+	live bool
 }
 
 func (f *follower) topic() string { return f.organizationID }
@@ -236,8 +239,7 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 			return
 		}
 		if len(events) == 0 {
-			h.add(ctx, f)
-			h.notice(f.organizationID)
+			h.handOver(ctx, f)
 			return
 		}
 		member := h.admit(ctx, f)
@@ -250,14 +252,24 @@ func (h *Hub) replay(ctx context.Context, f *follower) {
 	}
 }
 
+// handOver has the hub serve the follower, at once.
+func (h *Hub) handOver(ctx context.Context, f *follower) {
+	h.add(ctx, f)
+	h.notice(f.organizationID)
+}
+
 // resend sends an event of the log if it is visible to the follower, whose place it looks at again at each
-// tick until there is room, and returns that place: nil when the stream is over.
+// tick until there is room, and returns that place: nil when the stream is over or again the hub's.
 func (h *Hub) resend(ctx context.Context, f *follower, place *db.Membership, e *db.Event, tick <-chan time.Time) *db.Membership {
 	for place != nil && VisibleTo(place, e) {
 		select {
 		case f.entries <- e:
 			return place
 		case <-tick:
+			if f.live && f.full() {
+				h.handOver(ctx, f)
+				return nil
+			}
 			place = h.admit(ctx, f)
 		case <-ctx.Done():
 			return nil
