@@ -25,8 +25,7 @@ type APIToken struct {
 
 // InsertAPIToken adds a token.
 func (d *DB) InsertAPIToken(ctx context.Context, token *APIToken) error {
-	_, err := d.bun.NewInsert().Model(token).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(token).Exec(ctx))
 }
 
 // APITokenByToken finds the row of a token, with its user, unless it has expired.
@@ -59,14 +58,12 @@ func (d *DB) DeleteAPITokens(ctx context.Context, userID string, before *time.Ti
 	if before != nil {
 		query = query.Where("created_at < ?", *before)
 	}
-	_, err := query.Exec(ctx)
-	return mapError(err)
+	return executed(query.Exec(ctx))
 }
 
 // DeleteExpiredAPITokens removes those of a user that no longer open anything.
 func (d *DB) DeleteExpiredAPITokens(ctx context.Context, userID string) error {
-	_, err := d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("expires_at <= ?", d.Now()).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("expires_at <= ?", d.Now()).Exec(ctx))
 }
 
 // apiTokens selects those that have not expired.
@@ -76,8 +73,7 @@ func (d *DB) apiTokens() *bun.SelectQuery {
 
 // TouchAPIToken notes that an API token was used.
 func (d *DB) TouchAPIToken(ctx context.Context, tokenHash string, usedAt time.Time) error {
-	_, err := d.bun.NewUpdate().Model((*APIToken)(nil)).Set("last_used_at = ?", usedAt).Where("token_hash = ?", tokenHash).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model((*APIToken)(nil)).Set("last_used_at = ?", usedAt).Where("token_hash = ?", tokenHash).Exec(ctx))
 }
 
 // DeleteAPIToken revokes a token of a user; ErrNotFound when the user has no such token.

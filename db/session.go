@@ -25,8 +25,7 @@ type Session struct {
 
 // InsertSession adds a session.
 func (d *DB) InsertSession(ctx context.Context, session *Session) error {
-	_, err := d.bun.NewInsert().Model(session).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewInsert().Model(session).Exec(ctx))
 }
 
 // SessionByToken finds the session that a token opens, with its user, unless it has expired.
@@ -69,19 +68,16 @@ func (d *DB) DeleteSession(ctx context.Context, userID, id string) error {
 
 // DeleteOtherSessions ends all sessions of a user but one, all of them when keep is "".
 func (d *DB) DeleteOtherSessions(ctx context.Context, userID, keep string) error {
-	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id <> ?", keep).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id <> ?", keep).Exec(ctx))
 }
 
 // DeleteIdleSessions ends the sessions of a user but those that were used last, as many as are kept.
 func (d *DB) DeleteIdleSessions(ctx context.Context, userID string, keep int) error {
 	kept := d.bun.NewSelect().Model((*Session)(nil)).Column("id").Where("user_id = ?", userID).OrderExpr("last_used_at DESC, id DESC").Limit(int64(keep))
-	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id NOT IN (?)", kept).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*Session)(nil)).Where("user_id = ?", userID).Where("id NOT IN (?)", kept).Exec(ctx))
 }
 
 // DeleteExpiredSessions removes what no longer opens anything.
 func (d *DB) DeleteExpiredSessions(ctx context.Context) error {
-	_, err := d.bun.NewDelete().Model((*Session)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewDelete().Model((*Session)(nil)).Where("expires_at <= ?", d.Now()).Exec(ctx))
 }
