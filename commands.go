@@ -131,8 +131,9 @@ func (c *seedCommand) Run(ctx context.Context) error {
 
 // seed makes an owner and a member, both with the same new password.
 func (s *studio) seed(ctx context.Context) error {
+	const ownersEmail, membersEmail, subdomain = "owner@example.com", "member@example.com", "example"
 	// Before anything is written: an account that is left has a password that nobody was told.
-	for _, email := range []string{"owner@example.com", "member@example.com"} {
+	for _, email := range []string{ownersEmail, membersEmail} {
 		_, err := s.database.UserByEmail(ctx, email)
 		if err == nil {
 			return fmt.Errorf("%s has an account already; nothing was added", email)
@@ -141,12 +142,12 @@ func (s *studio) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	taken, err := s.database.SubdomainTaken(ctx, "example")
+	taken, err := s.database.SubdomainTaken(ctx, subdomain)
 	if err != nil {
 		return err
 	}
 	if taken {
-		return errors.New("the subdomain example is taken already; nothing was added")
+		return fmt.Errorf("the subdomain %s is taken already; nothing was added", subdomain)
 	}
 	password := db.NewToken()
 	sign := func(first, email string) (*db.User, error) {
@@ -161,15 +162,15 @@ func (s *studio) seed(ctx context.Context) error {
 		}
 		return s.database.UserByID(ctx, caller.User.ID)
 	}
-	owner, err := sign("Owner", "owner@example.com")
+	owner, err := sign("Owner", ownersEmail)
 	if err != nil {
 		return err
 	}
-	member, err := sign("Member", "member@example.com")
+	member, err := sign("Member", membersEmail)
 	if err != nil {
 		return err
 	}
-	shared, err := s.organizations.Create(ctx, owner, "Example Organization", "example")
+	shared, err := s.organizations.Create(ctx, owner, "Example Organization", subdomain)
 	if err != nil {
 		return err
 	}
