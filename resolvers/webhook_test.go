@@ -115,6 +115,16 @@ func verify(secret string, m received) error {
 	return signer.Verify([]byte(m.body), m.header)
 }
 
+// renamed has an owner rename an organization, of which an endpoint is told.
+func (s *studio) renamed(answer http.HandlerFunc) (owner *person, home, endpointID string, r *receiver) {
+	s.Helper()
+	owner, r = s.signUp("owner"), s.receiver(answer)
+	home = owner.home()
+	endpointID, _ = owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
+	owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+	return owner, home, endpointID, r
+}
+
 func TestWebhooks(t *testing.T) {
 	t.Parallel()
 	t.Run("Delivered", func(t *testing.T) {
@@ -155,20 +165,14 @@ func TestWebhooks(t *testing.T) {
 	t.Run("Told", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
 			s := start(t, open, &dbtest.Clock{Start: time.Now()})
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(nil)
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			_, _, _, r := s.renamed(nil)
 			s.wantMessages(r, 1)
 		})
 	})
 	// A process ends after the delivery and before it has removed the job.
 	t.Run("Again", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(nil)
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			_, _, _, r := s.renamed(nil)
 			s.wantMessages(r, 1)
 			s.settle()
 			again := &db.Job{ID: db.NewID(db.JobPrefix), Kind: event.DeliveryJob, RunAt: s.db.Now(), CreatedAt: s.db.Now()}
@@ -185,10 +189,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("KeptForAMonth", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(nil)
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			_, _, _, r := s.renamed(nil)
 			s.wantMessages(r, 1)
 			s.settle()
 			for gone, after := range []time.Duration{30*24*time.Hour - time.Hour, 2 * time.Hour} {
@@ -220,10 +221,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("Retried", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(500))
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, _, r := s.renamed(status(500))
 			d := owner.newestDelivery(home, 1)
 			if d.Get("status").String() != "PENDING" || d.Get("statusCode").Int() != 500 || d.Get("error").String() == "" || d.Get("nextAttemptAt").String() == "" {
 				s.Errorf("the delivery is %s", d.Raw)
@@ -244,10 +242,7 @@ func TestWebhooks(t *testing.T) {
 	// Attempts that a crash cut off count for the job alone, which is given up before the delivery would be.
 	t.Run("CutOff", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(500))
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, _, _ := s.renamed(status(500))
 			owner.newestDelivery(home, 1)
 			if _, err := s.db.Pool().ExecContext(s.Context(), "UPDATE jobs SET attempts = 17 WHERE kind = '"+event.DeliveryJob+"'"); err != nil {
 				s.Fatal(err)
@@ -280,10 +275,7 @@ func TestWebhooks(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				on(t, func(s *studio) {
-					owner := s.signUp("owner")
-					home, r := owner.home(), s.receiver(test.answer)
-					owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-					owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+					owner, home, _, _ := s.renamed(test.answer)
 					if d := owner.newestDelivery(home, 1); d.Get("status").String() != "PENDING" || !strings.Contains(d.Get("error").String(), test.says) {
 						s.Errorf("the delivery is %s", d.Raw)
 					}
@@ -323,10 +315,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("Disabled", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(503))
-			id, _ := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, id, r := s.renamed(status(503))
 			owner.newestDelivery(home, 1)
 			s.clock.Advance(5 * 24 * time.Hour)
 			state := func() gjson.Result {
@@ -351,10 +340,7 @@ func TestWebhooks(t *testing.T) {
 	// Nothing is sent for days after a message that did not arrive; the first attempt at the next one fails.
 	t.Run("FailsAfterQuiet", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(503))
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, _, r := s.renamed(status(503))
 			owner.newestDelivery(home, 1)
 			if _, err := s.db.Pool().ExecContext(s.Context(), "DELETE FROM jobs WHERE kind = '"+event.DeliveryJob+"'"); err != nil {
 				s.Fatal(err)
@@ -374,10 +360,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("Gone", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(410))
-			owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, _, _ := s.renamed(status(410))
 			if d := owner.newestDelivery(home, 1); d.Get("status").String() != "FAILED" {
 				s.Errorf("the delivery is %s", d.Raw)
 			}
@@ -491,10 +474,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("Deleted", func(t *testing.T) {
 		on(t, func(s *studio) {
-			owner := s.signUp("owner")
-			home, r := owner.home(), s.receiver(status(500))
-			id, _ := owner.endpoint(home, r.URL, "ORGANIZATION_UPDATED")
-			owner.do(updateOrganization, vars{"org": home, "name": "Other"})
+			owner, home, id, r := s.renamed(status(500))
 			owner.newestDelivery(home, 1)
 			owner.do(deleteWebhookEndpoint, vars{"id": id}).want("deleteWebhookEndpoint.deletedWebhookEndpointId", `"`+id+`"`)
 			owner.refused(fault.NotFound, "input.webhookEndpointId", testWebhookEndpoint, vars{"id": id})
