@@ -65,6 +65,9 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
+	if r.Header.Get(IdempotencyHeader) != "" {
+		ctx = context.WithoutCancel(ctx) // it goes on without its client, who can ask for the answer
+	}
 	switch {
 	case mediaType == typeEventStream && batch:
 		return fault.New(fault.BadRequest,
@@ -106,9 +109,6 @@ func (h *Handler) answer(
 	}
 	if err := allowed(r, operation); err != nil {
 		return nil, nil, err
-	}
-	if operation.Operation.Operation == ast.Mutation && r.Header.Get(IdempotencyHeader) != "" {
-		ctx = context.WithoutCancel(ctx) // it goes on without its client, who can ask for the answer
 	}
 	for response, body := range h.execute(ctx, operation) {
 		return response, body, nil
