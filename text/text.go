@@ -42,10 +42,11 @@ func Name(field, value string, limit int) (string, error) {
 	return name, nil
 }
 
-// visible tells letters and signs from spaces, from what only joins or parts others, and from letters that fill a
-// place and show nothing, as the blank of Braille does.
+// visible tells letters and signs from spaces, from what only joins, parts or varies others, and from letters that
+// fill a place and show nothing: the blank of Braille and the null notehead.
 func visible(r rune) bool {
-	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != '\u2800'
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != '\u2800' && r != '\U0001d159' &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // Confirmation prepares a typed confirmation for comparison with a stored name, however the

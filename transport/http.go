@@ -65,9 +65,6 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
-	if r.Header.Get(IdempotencyHeader) != "" {
-		ctx = context.WithoutCancel(ctx) // it goes on without its client, who can ask for the answer
-	}
 	switch {
 	case mediaType == typeEventStream && batch:
 		return fault.New(fault.BadRequest,
@@ -110,7 +107,7 @@ func (h *Handler) answer(
 	if err := allowed(r, operation); err != nil {
 		return nil, nil, err
 	}
-	for response, body := range h.execute(ctx, operation) {
+	for response, body := range h.execute(outliving(ctx, r, operation), operation) {
 		return response, body, nil
 	}
 	// Nobody reads this: the caller went away.
@@ -130,6 +127,14 @@ func (h *Handler) answerBatch(
 		bodies = append(bodies, body)
 	}
 	return append(append([]byte{'['}, bytes.Join(bodies, []byte{','})...), ']')
+}
+
+// outliving lets a mutation with an idempotency key go on when its client has gone, who can ask for the answer later.
+func outliving(ctx context.Context, r *http.Request, operation *graphql.OperationContext) context.Context {
+	if operation.Operation.Operation == ast.Mutation && r.Header.Get(IdempotencyHeader) != "" {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // allowed refuses to let a GET request change anything: links, prefetches and caches send those.

@@ -306,6 +306,7 @@ func TestCallerGone(t *testing.T) {
 				t.Fatal(err)
 			}
 			request.Header = http.Header{"Content-Type": {typeJSON}, "Accept": {mediaType}}
+			request.Header.Set(IdempotencyHeader, "key") // which lets only mutations go on
 			go func() {
 				<-schema.started
 				cancel()

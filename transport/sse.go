@@ -39,7 +39,7 @@ func (h *Handler) serveEvents(
 	if failed != nil {
 		responses = event(encode(failed))
 	} else {
-		for _, body := range h.execute(ctx, operation) {
+		for _, body := range h.execute(outliving(ctx, r, operation), operation) {
 			responses += event(body)
 		}
 	}
