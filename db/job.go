@@ -38,12 +38,13 @@ func (d *DB) InsertJob(ctx context.Context, job *Job) error {
 // nobody else gets them until the lease is over. In a lane they wait for those before them of the known
 // kinds: others may be for a process that never comes.
 func (d *DB) ClaimJobs(ctx context.Context, kinds, known []string, due time.Time, lease time.Duration, limit int) ([]*Job, error) {
+	// The lanes that are taken are few, and found once, whatever waits in them.
 	next := d.bun.NewSelect().Model((*Job)(nil)).Column("id").
 		Where("kind IN (?)", bun.List(kinds)). // of one kind, the index then yields them in order
 		Where("failed_at IS NULL").Where("run_at <= ?", due).
 		Where("leased_until IS NULL OR leased_until <= ?", d.Now()).
 		Where(`lane IS NULL OR leased_until IS NOT NULL
-			OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)
+			OR lane NOT IN (SELECT other.lane FROM jobs AS other WHERE other.lane IS NOT NULL AND other.leased_until IS NOT NULL)
 			AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.lane = j.lane AND other.failed_at IS NULL AND other.kind IN (?)
 				AND other.run_at <= ? AND (other.run_at, other.id) < (j.run_at, j.id))`, bun.List(known), due).
 		OrderExpr("run_at, id").Limit(int64(limit))
