@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/realclientip/realclientip-go"
@@ -24,8 +25,14 @@ import (
 	"studio/transport"
 )
 
-// cookieName is the cookie that holds a browser's session token.
-const cookieName = "studio_session"
+const (
+	// cookieName is the cookie that holds a browser's session token.
+	cookieName = "studio_session"
+	// cookieLifetime is as long as browsers keep any cookie. What ends is the session, which streams prolong, too,
+	// that can set none.
+	cookieLifetime = 400 * day
+	day            = 24 * time.Hour
+)
 
 // request is an HTTP request or a WebSocket. Its token changes when an operation signs in or out,
 // and each operation looks the token up anew: revoked means revoked.
@@ -127,11 +134,12 @@ func (r *request) use(token string) {
 	r.setCookie(token)
 }
 
-// renew makes the cookie last as long as the session, which this use has prolonged.
-func (r *request) renew(token string) {
+// renew has a browser that is used keep its cookie. It does so with the first use of a day and no more often: an
+// answer that is on its way while somebody else signs in puts the session back that it was asked with.
+func (r *request) renew(token string, now, lastUsedAt time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byCookie && r.token == token {
+	if r.byCookie && r.token == token && lastUsedAt.Before(now.Truncate(day)) {
 		r.setCookie(token)
 	}
 }
@@ -142,7 +150,7 @@ func (r *request) setCookie(token string) {
 	}
 	cookie := &http.Cookie{
 		Name: cookieName, Value: token, Path: "/", HttpOnly: true, Secure: r.secure, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(account.SessionLifetime.Seconds()),
+		MaxAge: int(cookieLifetime.Seconds()),
 	}
 	if token == "" {
 		cookie.MaxAge = -1
@@ -194,7 +202,7 @@ func (r *Resolvers) planned(plans *plan.Plans) graphql.OperationMiddleware {
 			if err := r.Accounts.NoteUse(ctx, credential, answer.LastUsedAt); err != nil {
 				return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
 			}
-			in.renew(token)
+			in.renew(token, credential.At, answer.LastUsedAt)
 		}
 		return graphql.OneShot(&graphql.Response{Data: answer.Data})
 	}
@@ -209,8 +217,8 @@ func (r *Resolvers) authenticate(ctx context.Context, next graphql.OperationHand
 	if err != nil {
 		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{present(ctx, err)}})
 	}
-	if caller != nil {
-		in.renew(token)
+	if caller != nil && caller.Session != nil {
+		in.renew(token, r.DB.Now(), caller.Session.LastUsedAt)
 	}
 	return next(context.WithValue(ctx, operationKey{}, &operation{caller: caller}))
 }
