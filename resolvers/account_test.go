@@ -605,6 +605,41 @@ func TestCookie(t *testing.T) {
 			isKept()
 		})
 	})
+	t.Run("TheLastOneAlone", func(t *testing.T) {
+		on(t, func(s *studio) {
+			const signsOut, signsIn = `mutation { signOut { signedOut } }`,
+				`mutation { signIn(input: { email: "person@example.com", password: "` + password + `" }) { token } }`
+			person := s.signUp("person")
+			for name, test := range map[string]struct {
+				operations []string
+				signedIn   string // where the answer has the token
+			}{
+				"SignIn":  {[]string{signsIn}, "0.data.signIn.token"},
+				"SignOut": {[]string{signsOut}, ""},
+				"Switch":  {[]string{whoAmI, signsOut, signsIn}, "2.data.signIn.token"},
+				"Leave":   {[]string{signsIn, whoAmI, signsOut}, ""},
+			} {
+				token := person.elsewhere().token
+				s.clock.Advance(24 * time.Hour) // so that it is renewed, too
+				var batch []vars
+				for _, operation := range test.operations {
+					batch = append(batch, vars{"query": operation})
+				}
+				body, err := json.Marshal(batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := s.nobody().post(http.Header{"Content-Type": {"application/json"}, "Cookie": {"studio_session=" + token}}, string(body))
+				want := ""
+				if test.signedIn != "" {
+					want = gjson.Get(a.body, test.signedIn).String()
+				}
+				if set := a.header.Values("Set-Cookie"); len(set) != 1 || sessionCookie(a).Value != want {
+					t.Errorf("%s sets %v after %s", name, set, a.body)
+				}
+			}
+		})
+	})
 	t.Run("Get", func(t *testing.T) {
 		on(t, func(s *studio) {
 			cookie := "studio_session=" + s.signUp("person").token

@@ -155,7 +155,7 @@ func (r *request) setCookie(token string) {
 	if token == "" {
 		cookie.MaxAge = -1
 	}
-	http.SetCookie(r.response, cookie)
+	r.response.Header().Set("Set-Cookie", cookie.String()) // and not one more: the last one counts
 }
 
 // operation is what one operation of a request knows: its caller, who changes when it signs in or
