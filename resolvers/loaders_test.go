@@ -341,7 +341,8 @@ func TestLimits(t *testing.T) {
 			{"SpacedDefer", func(p *person) *answer { return p.send(`{ ... @ defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
 			{"NotGraphQL", func(p *person) *answer { return p.send(`{`, nil) }, 200, fault.ParseFailed},
 			{"NotJSON", func(p *person) *answer { return p.postJSON(`{`) }, 400, fault.BadRequest},
-			{"NoOperation", func(p *person) *answer { return p.send(``, nil) }, 200, fault.ValidationFailed},
+			{"NoDefinition", func(p *person) *answer { return p.send(``, nil) }, 200, fault.ParseFailed},
+			{"NoOperation", func(p *person) *answer { return p.send(`fragment F on Query { __typename }`, nil) }, 200, fault.ValidationFailed},
 		} {
 			s.Run(test.name, func(t *testing.T) {
 				s.statements.take()
