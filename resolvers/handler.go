@@ -70,7 +70,7 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	})
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
-	exec.Use(newCost())
+	exec.Use(newCost(schema.Schema()))
 	if options.Traced {
 		exec.AroundOperations(traceOperation)
 		exec.AroundRootFields(traceRootField)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -562,5 +563,52 @@ func TestRequestErrors(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestUnfitValues holds that of an operation with a value that does not fit its type nothing runs.
+func TestUnfitValues(t *testing.T) {
+	const (
+		register = `registerInstance(input: { organizationId: "org_x", name: "x", host: "example.com", ssl: true, computePlanId: "x", port: %s }) { instance { id } }`
+		expire   = `createApiToken(input: { name: "x", expiresAt: %s }) { token }`
+		follow   = `createWebhookEndpoint(input: { organizationId: "org_x", url: "https://example.com", eventTypes: %s }) { secret }`
+		notFit   = "This value does not fit the type of "
+		aTime    = "Write a time as in RFC 3339"
+	)
+	on(t, func(s *studio) {
+		owner := s.signUp("owner")
+		for name, test := range map[string]struct{ declares, second, variables, field, message string }{
+			"Literal":         {``, fmt.Sprintf(register, `3000000000`), `{}`, "input.port", notFit},
+			"Variable":        {`($port: Int!)`, fmt.Sprintf(register, `$port`), `{"port":3000000000}`, "input.port", notFit},
+			"Fraction":        {`($port: Int!)`, fmt.Sprintf(register, `$port`), `{"port":443.0}`, "input.port", notFit},
+			"Digits":          {`($port: Int!)`, fmt.Sprintf(register, `$port`), `{"port":"3000000000"}`, "input.port", notFit},
+			"Input":           {`($input: ResizeInstanceInput!)`, `resizeInstance(input: $input) { instance { id } }`, `{"input":{"instanceId":"x","storageGb":-2147483649}}`, "input.storageGb", notFit},
+			"Nested":          {``, `...F } fragment F on Mutation { ... { signIn(input: { email: "x", password: "x" }) { viewer { organizations(first: 2147483648) { totalCount } } } }`, `{}`, "first", notFit},
+			"TimeLiteral":     {``, fmt.Sprintf(expire, `"not a time"`), `{}`, "input.expiresAt", aTime},
+			"TimeIsNumber":    {``, fmt.Sprintf(expire, `20300101`), `{}`, "input.expiresAt", aTime},
+			"TimeVariable":    {`($at: Time)`, fmt.Sprintf(expire, `$at`), `{"at":"not a time"}`, "input.expiresAt", aTime},
+			"EnumInOtherCase": {`($of: [EventType!])`, fmt.Sprintf(follow, `$of`), `{"of":["USER_INVITED","user_invited"]}`, "input.eventTypes.1", notFit},
+			"EnumAlone":       {`($of: [EventType!])`, fmt.Sprintf(follow, `$of`), `{"of":"user_invited"}`, "input.eventTypes.0", notFit},
+		} {
+			s.Run(name, func(t *testing.T) {
+				p := owner.in(t)
+				query := `mutation` + test.declares + ` { first: createApiToken(input: { name: "x" }) { token } ` + test.second + ` }`
+				p.unchanged(func() {
+					for range 2 { // the second time the document is known
+						a := p.post(http.Header{"Content-Type": {"application/json"}, "Accept": {"application/graphql-response+json"}},
+							fmt.Sprintf(`{"query":%q,"variables":%s}`, query, test.variables))
+						a.check(fault.ValidationFailed, test.field)
+						refusal := gjson.Get(a.body, "errors.0")
+						isTold := strings.HasPrefix(refusal.Get("message").String(), test.message)
+						if a.status != 400 || !isTold || refusal.Get("path").Exists() || gjson.Get(a.body, "data").Exists() {
+							t.Errorf("the answer is %d %s", a.status, a.body)
+						}
+					}
+				})
+			})
+		}
+		const first = `query($first: Int) { viewer { organizations(first: $first) { totalCount } } }`
+		owner.refused(fault.ValidationFailed, "first", first, vars{"first": json.RawMessage(`5.0`)})
+		owner.do(first, vars{"first": "5"})
 	})
 }

@@ -139,15 +139,16 @@ func (m measure) selections(set ast.SelectionSet) extent {
 	return total
 }
 
-// cost limits the complexity, and remembers operations that it has worked it out for, where no
-// variable can change it.
+// cost refuses what fits no type and limits the complexity, and remembers operations that it has worked this
+// out for, where no variable can change it.
 type cost struct {
 	*extension.ComplexityLimit
-	known *otter.Cache[*ast.OperationDefinition, *gqlerror.Error]
+	values values
+	known  *otter.Cache[*ast.OperationDefinition, *gqlerror.Error]
 }
 
-func newCost() cost {
-	return cost{extension.FixedComplexityLimit(maxComplexity), otter.Must(&otter.Options[*ast.OperationDefinition, *gqlerror.Error]{
+func newCost(schema *ast.Schema) cost {
+	return cost{extension.FixedComplexityLimit(maxComplexity), values{schema}, otter.Must(&otter.Options[*ast.OperationDefinition, *gqlerror.Error]{
 		MaximumWeight: maxKept,
 		Weigher: func(operation *ast.OperationDefinition, _ *gqlerror.Error) uint32 {
 			return uint32(len(operation.Position.Src.Input))
@@ -159,7 +160,10 @@ func (c cost) MutateOperationContext(ctx context.Context, operation *graphql.Ope
 	if refusal, known := c.known.GetIfPresent(operation.Operation); known {
 		return refusal
 	}
-	refusal := c.ComplexityLimit.MutateOperationContext(ctx, operation)
+	refusal := c.values.fit(operation.Operation.SelectionSet, operation.Variables)
+	if refusal == nil {
+		refusal = c.ComplexityLimit.MutateOperationContext(ctx, operation)
+	}
 	fixed := !slices.ContainsFunc(operation.Operation.VariableDefinitions, func(variable *ast.VariableDefinition) bool {
 		return variable.Type.NamedType != "ID" && variable.Type.NamedType != "String" // lengths are numbers, or those of lists
 	})
