@@ -110,19 +110,19 @@ func (i *Instances) provision(ctx context.Context, jobID string, p provisioning)
 	return errors.Join(failure, err)
 }
 
-// provisionGivenUp lets an owner try again to delete what could not be removed. What could not be set
-// up has failed already, and is nobody's turn any more.
+// provisionGivenUp leaves to the owners what could not be set up, or removed. The job may have failed each time
+// without being able to store so.
 func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, p provisioning) error {
 	return i.inTurn(ctx, jobID, p.InstanceID, func(tx *db.DB, kept *db.Instance) error {
-		switch kept.Status {
-		case db.InstanceFailed:
-			kept.JobID = nil
+		before := kept.Status
+		kept.Status, kept.JobID = db.InstanceFailed, nil
+		switch before {
+		case db.InstanceFailed: // told before
 			return tx.UpdateInstance(ctx, kept)
 		case db.InstanceDeleting:
-			kept.Status, kept.JobID = db.InstanceFailed, nil
 			return update(ctx, tx, kept, fmt.Sprintf("%s could not be deleted.", kept.Name))
 		}
-		return nil
+		return update(ctx, tx, kept, fmt.Sprintf("%s could not be set up.", kept.Name))
 	})
 }
 

@@ -34,6 +34,30 @@ func TestProvisioning(t *testing.T) {
 				"- INSTANCE_UPDATED demo is running.")
 		})
 	})
+	// The job fails each time without being able to say so, here as the provisioner panics.
+	t.Run("GivenUp", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, home := s.owner()
+			s.provisioner.will(func() error { panic("on purpose") })
+			created, err := s.instances.Create(s.Context(), owner, home.ID, free)
+			s.ok(err)
+			if s.turn(created.ID) == nil {
+				s.Error("the job is done")
+			}
+			s.wantInstance(created.ID, "demo CREATING cloud-1gb 10 GB 0+0 MONTH free")
+			s.lastAttempt(created.ID)
+			s.wantInstance(created.ID, "demo FAILED cloud-1gb 10 GB 0+0 MONTH free")
+			s.provisioner.will(nil)
+			s.ok(s.instances.Delete(s.Context(), owner, created.ID, "demo"))
+			s.settle(created.ID)
+			s.wantInstance(created.ID, "gone")
+			s.wantLog(home,
+				"INSTANCE_CREATED Olive Owner created the instance demo.",
+				"- INSTANCE_UPDATED demo could not be set up.",
+				"INSTANCE_UPDATED Olive Owner is deleting demo.",
+				"INSTANCE_DELETED Olive Owner deleted the instance demo.")
+		})
+	})
 	// The process ends after the work and before the job is removed: it is done again, by another.
 	t.Run("Again", func(t *testing.T) {
 		on(t, func(s *studio) {
