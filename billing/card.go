@@ -177,6 +177,11 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 	if err != nil || account == nil {
 		return err
 	}
+	if t.PaymentMethodID == "" {
+		if t.PaymentMethodID, err = b.shown(ctx, account); err != nil {
+			return b.giveUp(ctx, t.OrganizationID, err)
+		}
+	}
 	cards, err := b.cards(ctx, account)
 	if len(cards) > 0 && !slices.Contains(cards, t.PaymentMethodID) {
 		// The job was overtaken, or Stripe's webhook is late: nobody has asked for this card to be removed.
@@ -192,6 +197,22 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
 	}
 	return b.giveUp(ctx, t.OrganizationID, err)
+}
+
+// shown is the payment method of the card that the account shows without its ID, as after a removal that Stripe
+// did not answer; "" when Stripe has another card.
+func (b *Billing) shown(ctx context.Context, account *db.BillingAccount) (methodID string, err error) {
+	s, err := b.look(ctx, account)
+	if err != nil || s.card() == nil {
+		return "", err
+	}
+	present := *account
+	show(&present, s.card())
+	present.PaymentMethodID = nil
+	if !same(&present, account) {
+		return "", nil
+	}
+	return s.card().ID, nil
 }
 
 // removable is the account of a locked organization that has a card to remove, nil when it has none.

@@ -278,27 +278,35 @@ func TestLaterCard(t *testing.T) {
 			})
 		})
 	}
-	// The webhook that tells of another card is late.
-	t.Run("RemoveUnseen", func(t *testing.T) {
-		each(t, func(s *server) {
-			g := s.carded("Olive")
-			s.lose(true)
-			customer := &g.account().CustomerID
-			other := must(s.stripe.V1PaymentMethods.Attach(s.ctx, "pm_card_mastercard", &stripe.PaymentMethodAttachParams{Customer: customer}))(s)
-			must(s.stripe.V1Customers.Update(s.ctx, *customer, &stripe.CustomerUpdateParams{
-				InvoiceSettings: &stripe.CustomerUpdateInvoiceSettingsParams{DefaultPaymentMethod: &other.ID},
-			}))(s)
-			must(s.stripe.V1PaymentMethods.Detach(s.ctx, *g.account().PaymentMethodID, nil))(s)
-			_, err := s.bills.RemoveCard(s.ctx, g.owner, g.id)
-			s.refused(err, fault.Conflict, "")
-			equal(s, "last4", g.account().CardLast4, "4444")
-			if told := g.told(); strings.Contains(fmt.Sprint(told), "Olive Owner set the card: Mastercard") {
-				s.Errorf("the log says %v", told)
-			}
-			must(s.bills.RemoveCard(s.ctx, g.owner, g.id))(s)
-			equal(s, "card", g.account().CardLast4 == nil, true)
+	// The webhook that tells of another card is late, also after a removal in vain.
+	for name, removedInVain := range map[string]bool{"RemoveUnseen": false, "RemoveAgainUnseen": true} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(s *server) {
+				g := s.carded("Olive")
+				s.lose(true)
+				customer, seen := &g.account().CustomerID, *g.account().PaymentMethodID
+				if removedInVain {
+					s.down()
+					_, err := s.bills.RemoveCard(s.ctx, g.owner, g.id)
+					s.refused(err, fault.Unavailable, "")
+					s.up()
+				}
+				other := must(s.stripe.V1PaymentMethods.Attach(s.ctx, "pm_card_mastercard", &stripe.PaymentMethodAttachParams{Customer: customer}))(s)
+				must(s.stripe.V1Customers.Update(s.ctx, *customer, &stripe.CustomerUpdateParams{
+					InvoiceSettings: &stripe.CustomerUpdateInvoiceSettingsParams{DefaultPaymentMethod: &other.ID},
+				}))(s)
+				must(s.stripe.V1PaymentMethods.Detach(s.ctx, seen, nil))(s)
+				_, err := s.bills.RemoveCard(s.ctx, g.owner, g.id)
+				s.refused(err, fault.Conflict, "")
+				equal(s, "last4", g.account().CardLast4, "4444")
+				if told := g.told(); strings.Contains(fmt.Sprint(told), "Olive Owner set the card: Mastercard") {
+					s.Errorf("the log says %v", told)
+				}
+				must(s.bills.RemoveCard(s.ctx, g.owner, g.id))(s)
+				equal(s, "card", g.account().CardLast4 == nil, true)
+			})
 		})
-	})
+	}
 	// A call that nobody waits for any more has a refresh left all the same.
 	t.Run("Canceled", func(t *testing.T) {
 		each(t, func(s *server) {

@@ -251,17 +251,22 @@ func mirrorSubscriptions(ctx context.Context, tx *db.DB, s *seen) (differences i
 	return differences, nil
 }
 
-// mirrorCard makes the account show the card, nil for none.
-func mirrorCard(ctx context.Context, tx *db.DB, account *db.BillingAccount, method *stripe.PaymentMethod, actor *db.User) error {
-	was := *account
+// show makes the account show a card, nil for none.
+func show(account *db.BillingAccount, method *stripe.PaymentMethod) {
 	account.PaymentMethodID, account.CardBrand, account.CardLast4, account.CardExpMonth, account.CardExpYear = nil, nil, nil, nil, nil
 	if method != nil {
 		brand, month, year := string(method.Card.Brand), int(method.Card.ExpMonth), int(method.Card.ExpYear)
 		account.PaymentMethodID, account.CardBrand, account.CardLast4 = &method.ID, &brand, &method.Card.Last4
 		account.CardExpMonth, account.CardExpYear = &month, &year
-		if was.PaymentMethodID == nil && was.CardLast4 != nil {
-			was.PaymentMethodID = &method.ID // it was to be removed, and was not
-		}
+	}
+}
+
+// mirrorCard has the account show the card, and tells of another than before.
+func mirrorCard(ctx context.Context, tx *db.DB, account *db.BillingAccount, method *stripe.PaymentMethod, actor *db.User) error {
+	was := *account
+	show(account, method)
+	if method != nil && was.PaymentMethodID == nil && was.CardLast4 != nil {
+		was.PaymentMethodID = &method.ID // it was to be removed, and was not
 	}
 	if same(&was, account) || method == nil && was.CardLast4 == nil {
 		return nil
