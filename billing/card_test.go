@@ -216,6 +216,20 @@ func TestRemoveCard(t *testing.T) {
 			g.wantTold("CARD_REMOVED owner: Olive Owner removed the card: Visa ending in 4242.")
 		})
 	})
+	// After that, setting the same card anew is told, as with any other.
+	t.Run("SetAnew", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			s.down()
+			_, err := s.bills.RemoveCard(s.ctx, g.owner, g.id)
+			s.refused(err, fault.Unavailable, "")
+			s.up()
+			g.setCard("pm_card_visa")
+			equal(s, "jobs left", s.work(), 0)
+			g.wantTold("CARD_CHANGED owner: Olive Owner set the card: Visa ending in 4242.")
+			g.agree()
+		})
+	})
 	// Removed at Stripe, where somebody may do so by hand.
 	t.Run("AtStripe", func(t *testing.T) {
 		each(t, func(s *server) {

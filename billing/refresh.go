@@ -265,7 +265,7 @@ func show(account *db.BillingAccount, method *stripe.PaymentMethod) {
 func mirrorCard(ctx context.Context, tx *db.DB, account *db.BillingAccount, method *stripe.PaymentMethod, actor *db.User) error {
 	was := *account
 	show(account, method)
-	if method != nil && was.PaymentMethodID == nil && was.CardLast4 != nil {
+	if actor == nil && method != nil && was.PaymentMethodID == nil && was.CardLast4 != nil {
 		was.PaymentMethodID = &method.ID // it was to be removed, and was not
 	}
 	if same(&was, account) || method == nil && was.CardLast4 == nil {
