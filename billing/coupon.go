@@ -84,7 +84,13 @@ func (b *Billing) addCoupon(ctx context.Context, jobID string, t task) error {
 	case coupon.GrantedAt != nil:
 		return nil // by an earlier attempt of this job
 	}
-	if err := b.grant(ctx, jobID, coupon); err != nil {
+	err = b.grant(ctx, jobID, coupon)
+	if errors.Is(err, organization.ErrMissing) {
+		if err := b.couponGivenUp(ctx, jobID, t); err != nil {
+			return err
+		}
+	}
+	if err != nil {
 		return err
 	}
 	_, err = b.refresh(ctx, t.OrganizationID, cause{}, func(tx *db.DB) error {
@@ -228,9 +234,9 @@ func usedUp(promotion *stripe.PromotionCode, ofCode, ofCoupon int64) bool {
 		coupon.MaxRedemptions > 0 && coupon.TimesRedeemed+ofCoupon >= coupon.MaxRedemptions
 }
 
-// grant makes Stripe give what is reserved. It may be called again.
+// grant makes Stripe give what is reserved, unless the organization was deleted meanwhile. It may be called again.
 func (b *Billing) grant(ctx context.Context, jobID string, coupon *db.Coupon) error {
-	account, err := b.db.BillingAccountOf(ctx, coupon.OrganizationID)
+	account, err := b.customer(ctx, coupon.OrganizationID)
 	if err != nil {
 		return err
 	}
@@ -324,7 +330,7 @@ func isOf(d *stripe.Discount, coupon *db.Coupon) bool {
 	return d.Source != nil && d.Source.Coupon != nil && strings.HasPrefix(d.Source.Coupon.ID, discountID(coupon))
 }
 
-// couponGivenUp takes a reservation back that Stripe could not grant in a day.
+// couponGivenUp takes a reservation back that Stripe could not grant in a day, or need not any more.
 func (b *Billing) couponGivenUp(ctx context.Context, _ string, t task) error {
 	err := b.db.DeleteCoupon(ctx, t.CouponID)
 	if errors.Is(err, db.ErrNotFound) {

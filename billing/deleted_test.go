@@ -43,6 +43,24 @@ func TestDeleted(t *testing.T) {
 			})
 		})
 	}
+	// The coupon was reserved, and waits for another attempt at granting it.
+	t.Run("Reserved", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			s.cutting(func(int, bool) bool { return s.last("POST /v1/customers/") })
+			_, _, err := s.bills.AddCoupon(s.ctx, g.owner, g.id, "WELCOME50")
+			s.refused(err, fault.Unavailable, "")
+			s.up()
+			if err := s.organizations.Delete(s.ctx, g.owner, g.id, g.name); err != nil {
+				s.Fatal(err)
+			}
+			equal(s, "jobs left", s.work(), 0)
+			equal(s, "balance", must(s.stripe.V1Customers.Retrieve(s.ctx, g.account().CustomerID, nil))(s).Balance, 0)
+			if _, err := s.db.CouponByCode(s.ctx, g.id, "WELCOME50"); !errors.Is(err, db.ErrNotFound) {
+				s.Errorf("the reservation is there: %v", err)
+			}
+		})
+	})
 	// The job that deleted it runs again when it could not say that it was done.
 	t.Run("Close", func(t *testing.T) {
 		each(t, func(s *server) {
