@@ -1,6 +1,7 @@
 package billing_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stripe/stripe-go/v85"
 
 	"studio/billing"
@@ -33,6 +35,19 @@ func TestStartCardSetup(t *testing.T) {
 				t.Errorf("the customers are %+v", customers)
 			}
 			g.wantTold()
+		})
+	})
+	// The answer is cut short, and the library's error quotes it.
+	t.Run("Unreadable", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			s.can("POST /v1/setup_intents", `{"id": "seti_1", "client_secret": "seti_1_secret_1",`)
+			var log bytes.Buffer
+			_, _, err := s.bills.StartCardSetup(zerolog.New(&log).WithContext(s.ctx), g.owner, g.id)
+			s.refused(err, fault.Unavailable, "")
+			if text := log.String(); !strings.Contains(text, "cannot be read") || strings.Contains(text, "_secret_") {
+				s.Errorf("the log says %s", text)
+			}
 		})
 	})
 	t.Run("Refused", func(t *testing.T) {

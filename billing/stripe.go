@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -84,7 +85,10 @@ func asFailure(err error) error {
 	if answer, is := errors.AsType[*stripe.Error](err); is {
 		return &failure{answer.HTTPStatusCode, answer.Type, answer.Code, answer.Param, answer.Msg, answer.RequestID}
 	}
-	return &failure{message: err.Error()}
+	if _, is := errors.AsType[net.Error](err); is {
+		return &failure{message: err.Error()}
+	}
+	return &failure{message: "what came cannot be read"} // and is quoted by the error
 }
 
 // Error tells it for the log.
