@@ -242,6 +242,9 @@ func (b *Billing) customer(ctx context.Context, organizationID string) (*db.Bill
 		return nil, err
 	}
 	account.CustomerID, account.CreatedAt = customer.ID, b.db.Now()
-	_, err = b.db.InsertBillingAccount(ctx, account)
-	return account, err
+	inserted, err := b.db.InsertBillingAccount(ctx, account)
+	if err != nil || inserted {
+		return account, err
+	}
+	return b.db.BillingAccountOf(ctx, organizationID) // the job was overtaken
 }

@@ -113,6 +113,22 @@ func TestSetCard(t *testing.T) {
 			g.wantTold()
 		})
 	})
+	// Another process has made a customer meanwhile, under another key.
+	t.Run("MadeMeanwhile", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.group("Olive")
+			other := must(s.stripe.V1Customers.Create(s.ctx, nil))(s)
+			s.cutting(func(call int, before bool) bool {
+				if call == 1 && before {
+					must(s.db.InsertBillingAccount(s.ctx, &db.BillingAccount{OrganizationID: g.id, CustomerID: other.ID, CreatedAt: s.db.Now()}))(s)
+				}
+				return false
+			})
+			g.setCard("pm_card_visa")
+			equal(s, "customer", g.account().CustomerID, other.ID)
+			equal(s, "last4", g.account().CardLast4, "4242")
+		})
+	})
 	// A customer whose making nobody heard of is found again under whatever name.
 	for name, call := range map[string]string{"Renamed": "POST /v1/customers", "RenamedUnnamed": "POST /v1/customers/"} {
 		t.Run(name, func(t *testing.T) {
