@@ -53,7 +53,7 @@ func (s *databaseSettings) with(use func(database *db.DB) error) error {
 	return errors.Join(use(database), database.Close())
 }
 
-// withExisting is with for commands that are about a database that is there.
+// withExisting is like with, but requires the database to exist.
 func (s *databaseSettings) withExisting(use func(database *db.DB) error) error {
 	if err := db.CheckExists(s.DatabaseURL); err != nil {
 		return of("STUDIO_DATABASE_URL", err)
@@ -112,7 +112,7 @@ func (c *seedCommand) Validate() error {
 	return c.databaseSettings.Validate()
 }
 
-// Run adds two users who share an organization, or many organizations, and tells how to sign in.
+// Run adds two users who share an organization, or many organizations, and prints how to sign in.
 func (c *seedCommand) Run(ctx context.Context) error {
 	return c.with(func(database *db.DB) error {
 		if err := database.Migrate(ctx); err != nil {
@@ -132,7 +132,7 @@ func (c *seedCommand) Run(ctx context.Context) error {
 // seed makes an owner and a member, both with the same new password.
 func (s *studio) seed(ctx context.Context) error {
 	const ownersEmail, membersEmail, subdomain = "owner@example.com", "member@example.com", "example"
-	// Before anything is written: an account that is left has a password that nobody was told.
+	// Before anything is written: what a failed seed left would have a password that nobody has seen.
 	for _, email := range []string{ownersEmail, membersEmail} {
 		_, err := s.database.UserByEmail(ctx, email)
 		if err == nil {

@@ -38,7 +38,7 @@ func fromLoopback(r *http.Request) bool {
 	return err == nil && client.Addr().Unmap().IsLoopback()
 }
 
-// byAddress tells whether the client asked for an IP address or localhost. Any other name may be one
+// byAddress reports whether the client asked for an IP address or localhost. Any other name may be one
 // whose owner points it at 127.0.0.1 as soon as a page of theirs is loaded (DNS rebinding): the
 // browser, taking us for the page's own server, would let the page read every mail.
 func byAddress(r *http.Request) bool {
@@ -47,7 +47,7 @@ func byAddress(r *http.Request) bool {
 	return err == nil || host == "localhost"
 }
 
-// forwarded tells whether a proxy on this machine passes on what somebody elsewhere asks.
+// forwarded reports whether a proxy on this machine passes on what somebody elsewhere asks.
 func forwarded(r *http.Request) bool {
 	return r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Via") != ""
 }

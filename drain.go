@@ -86,8 +86,8 @@ func stopAccepting(listener *net.TCPListener) error {
 	return errors.Join(err, listener.Close())
 }
 
-// finish takes no more requests and waits for those that run: for what is open, streams and WebSockets too,
-// of which the server does not know, as long as that takes, and for all else until the context ends.
+// finish takes no more requests and waits for those that run: as long as it takes for what is open (streams
+// and WebSockets too, which net/http does not wait for), and for all else until the context ends.
 func finish(ending context.Context, server *http.Server, open *sync.WaitGroup) error {
 	err := server.Shutdown(ending)
 	open.Wait()

@@ -51,14 +51,14 @@ func (s *serveCommand) handler(leaving, draining context.Context, studio *studio
 	return logged(handler)
 }
 
-// onHTTPS tells whether users reach the server over https alone.
+// onHTTPS reports whether users reach the server over https alone.
 func (s *serveCommand) onHTTPS() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // bodyTime is how long a request's body may take to arrive.
 const bodyTime = 30 * time.Second
 
-// arriving ends the wait for a body, of which net/http reads a good part before it answers, also when no
-// handler reads any. A handler that answers for longer clears it once it has the body (transport/request.go).
+// arriving limits how long a request body may take: net/http reads part of an unread body before it answers.
+// Handlers that answer for longer clear the deadline once they have the body (transport/request.go).
 func arriving(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
@@ -82,7 +82,7 @@ func (s *serveCommand) secured(next http.Handler) http.Handler {
 	})
 }
 
-// readiness tells whether new requests are welcome.
+// readiness reports whether new requests are welcome.
 func readiness(leaving context.Context, database *db.DB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if leaving.Err() != nil {

@@ -64,7 +64,7 @@ func (l *lines) flush() {
 }
 
 func (l *lines) write() {
-	_, _ = l.file.Write(l.waiting) // there is nowhere to tell that the log cannot be written
+	_, _ = l.file.Write(l.waiting) // there is nowhere to report that the log cannot be written
 	l.waiting = l.waiting[:0]
 }
 

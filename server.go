@@ -59,7 +59,7 @@ func main() {
 	parsed.FatalIfErrorf(err)
 }
 
-// Run serves until the process is told to stop, and then lets what runs finish.
+// Run serves until a signal stops the process, and then lets what runs finish.
 func (s *serveCommand) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
 	stopTracing, err := startTracing(ctx)
@@ -150,8 +150,8 @@ type studio struct {
 	open          sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
 }
 
-// wireWithSandbox connects the parts and the sandbox, which listens on a loopback port of its own and tells
-// the server, at its address, of events.
+// wireWithSandbox connects the parts and the sandbox, which listens on a loopback port of its own and sends
+// events to the server's address.
 func (s *serveCommand) wireWithSandbox(ctx context.Context, database *db.DB, server net.Addr) (*studio, func() error, error) {
 	sandbox, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -203,7 +203,7 @@ func loopback(address net.Addr) string {
 }
 
 // startBackground runs jobs, live updates, and each hour the removal of what has expired and the look
-// for what no webhook told. The returned function stops them and waits until they have ended.
+// for what no webhook reported. The returned function stops them and waits until they have ended.
 func (s *studio) startBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

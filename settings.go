@@ -1,6 +1,6 @@
 package main
 
-// Settings: what serve is told by its flags and by the environment, and what of it is refused.
+// Settings: what serve gets from its flags and from the environment, and what of it is refused.
 
 import (
 	"cmp"

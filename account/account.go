@@ -54,7 +54,7 @@ func New(
 	return a
 }
 
-// SignUp is what a new user tells.
+// SignUp is what a new user enters.
 type SignUp struct {
 	Email, Password, FirstName, LastName string
 	// Subdomain is that of the first organization; derived from the name when nil.

@@ -19,7 +19,7 @@ const apiTokenPrefix = "studio_pat_"
 // MaxAPITokens is how many a user may have.
 const MaxAPITokens = 100
 
-// IsAPIToken tells the tokens of programs from those of sessions.
+// IsAPIToken reports whether a token is a program's and not a session's.
 func IsAPIToken(token string) bool { return strings.HasPrefix(token, apiTokenPrefix) }
 
 // CreateAPIToken makes a token, which is shown only now. It lasts until it is revoked when

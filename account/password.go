@@ -132,8 +132,8 @@ func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, p passwo
 }
 
 // ResetPassword sets a new password by the token from the mail, which proves the address, and ends
-// all sessions. Before something first proved it, somebody else may have signed up with it, so API tokens
-// from then end too. INVALID_INPUT when the token does not work, or no longer.
+// all sessions. Until an address is verified, a stranger may have signed up with it, so API tokens from
+// before the verification are revoked too. INVALID_INPUT when the token does not work, or no longer.
 func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string) (*db.User, error) {
 	replacement, err := text.Password("newPassword", replacement)
 	if err != nil {

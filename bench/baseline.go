@@ -192,7 +192,7 @@ const (
 	couponColumns   = `k.organization_id, k.id, k.code, k.percent_off`
 )
 
-// Run serves the baseline until the process is told to stop.
+// Run serves the baseline until a signal stops the process.
 func (c *baselineCommand) Run(ctx context.Context) error {
 	var s store
 	var err error

@@ -90,7 +90,7 @@ type process struct {
 // production are the settings that deploy/ makes, for the baseline too.
 var production = []string{"GOGC=400", "GOMEMLIMIT=352MiB"}
 
-// start starts a program, which is told its address with STUDIO_ADDR, and waits until it is ready.
+// start starts a program at an address, by STUDIO_ADDR, and waits until it is ready.
 // What it writes goes to a file.
 func start(ctx context.Context, log, program string, settings []string, arguments ...string) (*process, error) {
 	free, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")

@@ -25,10 +25,10 @@ func (d *DB) LiveCredentials(ctx context.Context, ids []string) (map[string]bool
 // Place is a user in an organization.
 type Place struct{ OrganizationID, UserID string }
 
-// AcceptedMemberships lists the memberships that there are at some places, at least one: whose and where they
-// are and who owns, and no more, as there may be many.
+// AcceptedMemberships lists the accepted memberships among some places, at least one. It reads only whose and
+// where they are and who owns, as there may be many.
 func (d *DB) AcceptedMemberships(ctx context.Context, places []Place) ([]*Membership, error) {
-	// Each place is looked up: all of the users in all of the organizations may cost the product of the two.
+	// Look up exact pairs: two separate IN lists could match every user times every organization.
 	pairs, organizations, users := make([]bun.TupleValues, len(places)), make([]string, len(places)), make([]string, len(places))
 	for i, place := range places {
 		pairs[i], organizations[i], users[i] = bun.Tuple([]string{place.UserID, place.OrganizationID}), place.OrganizationID, place.UserID

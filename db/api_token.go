@@ -20,7 +20,7 @@ type APIToken struct {
 	// ExpiresAt is nil for a token that lasts until it is revoked.
 	ExpiresAt *time.Time `bun:"expires_at"`
 
-	User *User `bun:"rel:belongs-to,join:user_id=id"` // only where it says so
+	User *User `bun:"rel:belongs-to,join:user_id=id"` // loaded only by Relation("User")
 }
 
 // InsertAPIToken adds a token.

@@ -23,7 +23,7 @@ type BillingAccount struct {
 	CardExpYear     *int    `bun:"card_exp_year"`
 	// Credit is in cents; it is spent before the card is charged.
 	Credit int64 `bun:"credit"`
-	// Overdue tells that an invoice could not be collected.
+	// Overdue is set when an invoice could not be collected.
 	Overdue   bool      `bun:"overdue"`
 	CreatedAt time.Time `bun:"created_at"`
 }

@@ -78,7 +78,7 @@ func ParseURL(address string) error {
 }
 
 // CheckExists returns an error for a SQLite database that is not there, which opening would make. PostgreSQL
-// tells by itself.
+// reports that by itself.
 func CheckExists(address string) error {
 	path, found := strings.CutPrefix(address, "sqlite:")
 	if !found {

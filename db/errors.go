@@ -1,6 +1,6 @@
 package db
 
-// Errors of both drivers, mapped to the few that callers tell apart.
+// Errors of both drivers, mapped to the few that callers distinguish.
 
 import (
 	"context"

@@ -60,12 +60,12 @@ type InvoiceLine struct {
 	InstanceID string `json:"instanceId"`
 }
 
-// Collectible tells that an invoice waits to be paid.
+// Collectible reports whether an invoice waits to be paid.
 func (v *Invoice) Collectible() bool {
 	return v.Status == InvoiceOpen || v.Status == InvoiceUncollectible
 }
 
-// Overdue tells that an invoice could not be collected.
+// Overdue reports whether an invoice could not be collected.
 func (v *Invoice) Overdue() bool {
 	return v.Status == InvoiceUncollectible || v.Status == InvoiceOpen && v.Attempts > 0
 }

@@ -67,7 +67,7 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds, known []string, due time.Time
 // other hands.
 func (d *DB) ClaimJob(ctx context.Context, id string, lease time.Duration) (*Job, error) {
 	jobs := []*Job{}
-	// It is due now, also for whoever takes it up after a crash.
+	// Make it due now, so that after a crash it is picked up at once.
 	err := d.claim(lease).Set("run_at = ?", d.Now()).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
 		Where(`lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
 			WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)`).
@@ -93,8 +93,8 @@ func (d *DB) claim(lease time.Duration) *bun.UpdateQuery {
 	return d.bun.NewUpdate().Model((*Job)(nil)).Set("leased_until = ?", d.Now().Add(lease)).Set("attempts = attempts + 1")
 }
 
-// ProlongLease keeps a claimed job for longer. ErrNotFound, as of all that changes a job by who claimed
-// it, when somebody else has claimed it since, which the number of attempts tells.
+// ProlongLease keeps a claimed job for longer. ErrNotFound if another process has claimed the job since,
+// recognizable by its attempts; the same holds for DeleteJob and UpdateJob.
 func (d *DB) ProlongLease(ctx context.Context, job *Job, lease time.Duration) error {
 	return requireRow(d.bun.NewUpdate().Model(job).Set("leased_until = ?", d.Now().Add(lease)).WherePK().
 		Where("attempts = ?", job.Attempts).Exec(ctx))

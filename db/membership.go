@@ -135,7 +135,7 @@ type OpenInvitation struct {
 	ExpiresAt        time.Time `bun:"expires_at"`
 	InviterFirstName string    `bun:"first_name"`
 	InviterLastName  string    `bun:"last_name"`
-	// AccountExists tells whether the invited address has an account.
+	// AccountExists is whether the invited address has an account.
 	AccountExists bool `bun:"account_exists"`
 }
 

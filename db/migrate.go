@@ -47,7 +47,7 @@ type Migration struct {
 	Applied bool
 }
 
-// Migrations lists all steps in order and tells which are applied.
+// Migrations lists all steps in order, and which of them are applied.
 func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 	provider, err := d.migrator()
 	if err != nil {

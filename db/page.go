@@ -31,7 +31,7 @@ type Page struct {
 // Rows is a page of rows.
 type Rows[T any] struct {
 	Nodes []*T
-	// More tells whether rows follow beyond Limit, in the direction of the page.
+	// More is whether rows follow beyond Limit, in the direction of the page.
 	More bool
 }
 
@@ -140,7 +140,7 @@ func (o order) after(parameter int) string {
 	return " AND (" + strings.Join(o.columns, ", ") + ")" + direction + "(" + strings.Join(places, ", ") + ")"
 }
 
-// cut narrows a select to a page; one row too many tells that there are more.
+// cut narrows a select to a page; one row too many shows that there are more.
 func (o order) cut(query *bun.SelectQuery, page Page) *bun.SelectQuery {
 	tuple := "(" + strings.Join(o.columns, ", ") + ")"
 	after, before := ">", "<"

@@ -35,7 +35,7 @@ const (
 var planning = map[string]string{
 	"plan_cache_mode": "force_generic_plan",
 	"enable_seqscan":  "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
-	"jit": "off", // which what no index leads to would set going, as it now seems to cost very much
+	"jit": "off", // disabled scans look so expensive to the planner that they would trigger JIT
 }
 
 func postgresPool(config *pgx.ConnConfig) *sql.DB {
@@ -141,8 +141,8 @@ func closing(query string, from int) int {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// continues reports whether a digit after c belongs to a name, or to a number below zero, whose sign
-// would not tell the type of a parameter.
+// continues reports whether a digit after c belongs to a name, or to a number below zero: with a sign before
+// it, a parameter's type would be unclear.
 func continues(c byte) bool {
 	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("_$-", c) >= 0
 }

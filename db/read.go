@@ -110,7 +110,7 @@ const postgresEpoch = 946_684_800_000_000
 // Credential is what a caller shows of who they are.
 type Credential struct {
 	TokenHash string
-	// IsAPIToken tells it from a session's token.
+	// IsAPIToken is whether it is an API token and not a session's.
 	IsAPIToken bool
 	// At is when it is shown.
 	At time.Time
@@ -121,7 +121,7 @@ func (c Credential) Arguments(more ...any) []any {
 	return append([]any{c.TokenHash, c.At}, more...)
 }
 
-// LastUsed is the column that tells when a credential was last used.
+// LastUsed is the column with the time at which a credential was last used.
 const LastUsed = "s.last_used_at"
 
 // opened begins a statement with what the credential, s in it, opens.
@@ -222,7 +222,7 @@ func (l *List) Cursors(organizationID string) Cursors {
 // KeyColumns are the columns of a row's Key.
 func (l *List) KeyColumns() []string { return l.order.of(l.alias).columns }
 
-// OrganizationNumber is the column of lists that tells which organization a row belongs to, from 1.
+// OrganizationNumber is the column of lists that says which organization a row belongs to, from 1.
 const OrganizationNumber = "p.n"
 
 // SelectLists reads columns of the list of each of several organizations. It takes their IDs, and how

@@ -20,7 +20,7 @@ type Session struct {
 	LastUsedAt time.Time `bun:"last_used_at"`
 	ExpiresAt  time.Time `bun:"expires_at"`
 
-	User *User `bun:"rel:belongs-to,join:user_id=id"` // only where it says so
+	User *User `bun:"rel:belongs-to,join:user_id=id"` // loaded only by Relation("User")
 }
 
 // InsertSession adds a session.

@@ -1,6 +1,6 @@
 package db
 
-// Signals: all processes on the database are told that something is new, once it is committed. A
+// Signals: all processes on the database learn that something is new, once it is committed. A
 // signal only wakes; whoever is woken reads the tables, and does so now and then anyway, so that a
 // lost one costs time and nothing else.
 

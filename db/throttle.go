@@ -53,7 +53,7 @@ func (d *DB) ForgetHits(ctx context.Context, key string) error {
 	return executed(d.bun.NewDelete().Model((*throttle)(nil)).Where("key = ?", key).Exec(ctx))
 }
 
-// wait drops the uses that no longer count, and tells until when the rest uses up the limit. One that
+// wait drops the uses that no longer count, and returns for how long the rest uses up the limit. One that
 // is further ahead than the window was noted by a clock that has been set right since.
 func (t *throttle) wait(now time.Time, limit int, window time.Duration) time.Duration {
 	t.Hits = slices.DeleteFunc(t.Hits, func(hit time.Time) bool { return hit.Sub(now).Abs() >= window })

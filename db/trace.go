@@ -1,7 +1,7 @@
 package db
 
 // Traces: a span for each statement that belongs to a request, and one for all that a plan sends together.
-// It tells the kind of statement and the table, of a plan's how many there are, and never the text, in
+// It has the kind of statement and the table, for a plan's how many there are, and never the text, in
 // which arguments are written out.
 
 import (

@@ -81,7 +81,7 @@ func (d *DB) UpdatePassword(ctx context.Context, userID, hash string) error {
 		Set("password_hash = ?", hash).Where("id = ?", userID).Exec(ctx))
 }
 
-// MarkEmailVerified notes that the user receives mail at the address; the first time counts.
+// MarkEmailVerified notes that the user receives mail at the address; it keeps the first time.
 func (d *DB) MarkEmailVerified(ctx context.Context, userID string) error {
 	return executed(d.bun.NewUpdate().Model((*User)(nil)).
 		Set("email_verified_at = ?", d.Now()).Where("id = ?", userID).Where("email_verified_at IS NULL").Exec(ctx))

@@ -14,7 +14,7 @@ import (
 // Retention is how far back a client can resume from.
 const Retention = 30 * 24 * time.Hour
 
-// Record writes an event in the transaction of the change that it tells of. With the commit, and
+// Record writes an event in the transaction of the change that it is about. With the commit, and
 // not before, it goes to everybody who follows the organization, on every replica. The actor is
 // nil for what the system did; the summary must stay true when the subject is gone.
 func Record(ctx context.Context, tx *db.DB, organizationID string, kind db.EventType, actor *db.User, subjectID, summary string) error {

@@ -17,28 +17,28 @@ import (
 	"studio/fault"
 )
 
-// checkInterval is how often streams are checked without being told of anything: a caller who
-// signed out or whose session ran out makes no event, and a signal may be lost. Half of the
-// second within which a stream must end.
+// checkInterval is how often streams are checked without a signal: a caller who signed out or whose
+// session ran out makes no event, and a signal may be lost. It is half of the second within which a
+// stream must end.
 const checkInterval = 500 * time.Millisecond
 
-// breath is how long a subscriber has to make room for the rest of many entries at once.
+// breath is the pause before a full stream is tried again.
 const breath = 20 * time.Millisecond
 
 // Hub carries events to streams. One goroutine reads the log for all of them, so that a hundred
 // followers of an organization cost as many statements as one.
 type Hub struct {
 	db *db.DB
-	// apart is for the streams that are open, which end when it takes too long to serve them.
+	// apart serves the open streams by a connection of its own. When that takes too long, they are ended.
 	apart *db.DB
 
 	wake chan struct{}
 
 	mu      sync.Mutex
 	stopped bool
-	// subscribers are kept by topic, as a signal is of one and there are many.
+	// subscribers are kept by topic, as a signal is for one of many.
 	subscribers map[string]map[subscriber]context.Context
-	// dirty holds the topics that have news; all tells that each may have.
+	// dirty holds the topics that have news; all is set when each of them may have some.
 	dirty map[string]bool
 	all   bool
 }
@@ -227,7 +227,7 @@ func (h *Hub) serve(ctx context.Context) {
 	}
 }
 
-// hold leaves a stream that has no room a moment, and cuts it off when it had none for too long.
+// hold gives a stream without room a moment, and cuts it off when it has had none for too long.
 func (h *Hub) hold(s subscriber) {
 	if s.behind() {
 		h.drop(s)
@@ -259,7 +259,7 @@ type news struct {
 	invitations []*db.Membership
 }
 
-// lags reports whether a follower has not been sent more than is read for all of its organization.
+// lags reports whether a follower misses more events than are read at once for all of its organization.
 func (n *news) lags(f *follower) bool { return n.heads[f.organizationID]-f.seq > pageSize }
 
 // read finds what the streams have not been sent, with one look at all logs' ends. Of each log it reads a

@@ -28,7 +28,7 @@ type Caller struct {
 // Stream delivers entries until it ends.
 type Stream[T any] struct {
 	entries chan T
-	// hides, if set, tells what the subscriber may not see any more of that which was sent and is not yet taken.
+	// hides, if set, filters entries that are already queued but that the subscriber may no longer see.
 	hides atomic.Pointer[func(entry T) bool]
 	err   error // why it has ended, once entries is closed
 }
@@ -88,7 +88,7 @@ func (s *subscription[T]) interrupt(why string) {
 	s.end(fault.New(fault.Unavailable, "%s Subscribe again, %s.", why, s.resuming))
 }
 
-// revoke ends the stream of a caller who may see no more, nor what was sent and is not yet taken.
+// revoke ends the stream of a caller who may see nothing any more, not even the entries already queued.
 func (s *subscription[T]) revoke(err error) {
 	s.hide(func(T) bool { return true })
 	s.end(err)
@@ -124,12 +124,12 @@ type follower struct {
 	subscription[*db.Event]
 	organizationID string
 	ownersOnly     bool
-	// owner tells whether what was sent last was for an owner.
+	// owner is whether the follower was an owner when access was last looked at.
 	owner bool
 	// seq is the number of the newest event that was sent or passed over.
 	seq int64
-	// live tells that it had caught up once: from then on it is cut off when it takes nothing. Who resumes may
-	// take as long as a slow network needs.
+	// live is set once it has caught up: from then on it is cut off when it takes nothing. One that is still
+	// resuming may take as long as a slow network needs.
 	live bool
 }
 
@@ -154,7 +154,7 @@ func (f *follower) errEnd(signedIn bool, member *db.Membership) error {
 	return nil
 }
 
-// see keeps what the caller is now. The goroutine that sends must call it before it sends.
+// see records the follower's current access. The sending goroutine must call it before sending.
 func (f *follower) see(member *db.Membership) {
 	if f.owner != member.IsOwner {
 		f.hide(func(e *db.Event) bool { return !VisibleTo(member, e) })
@@ -165,7 +165,7 @@ func (f *follower) see(member *db.Membership) {
 // inbox receives the invitations to a user's address.
 type inbox struct {
 	subscription[*db.Membership]
-	// seen holds when each open invitation was made, so that a new one is told from a known one.
+	// seen holds when each open invitation was made, to recognize a new one.
 	seen map[string]time.Time
 }
 
@@ -175,7 +175,7 @@ const invitations = "invitations"
 func (*inbox) topic() string { return invitations }
 
 // send offers the invitations that were not there before, and reports false when there was no room for all
-// of them. It remembers those that are there, but for these.
+// of them. Invitations that did not fit are not remembered, so they are offered again.
 func (i *inbox) send(open []*db.Membership) bool {
 	all := true
 	now := make(map[string]time.Time, len(open))
@@ -230,7 +230,7 @@ func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, 
 // replay sends what is in the log already, as fast as the subscriber takes it, then hands the
 // follower to the hub, which goes on from the same number.
 func (h *Hub) replay(ctx context.Context, f *follower) {
-	ticker := time.NewTicker(checkInterval) // for who takes long over a page
+	ticker := time.NewTicker(checkInterval) // for subscribers that take long over a page
 	defer ticker.Stop()
 	for {
 		events, err := h.db.EventsAfter(ctx, f.organizationID, f.seq, pageSize)
@@ -258,8 +258,8 @@ func (h *Hub) handOver(ctx context.Context, f *follower) {
 	h.notice(f.organizationID)
 }
 
-// resend sends an event of the log if it is visible to the follower, whose place it looks at again at each
-// tick until there is room, and returns that place: nil when the stream is over or again the hub's.
+// resend delivers one logged event, if the follower may see it. While the follower has no room, it rechecks
+// access at each tick. It returns the current membership, or nil once the stream has ended or gone back to the hub.
 func (h *Hub) resend(ctx context.Context, f *follower, place *db.Membership, e *db.Event, tick <-chan time.Time) *db.Membership {
 	for place != nil && VisibleTo(place, e) {
 		select {

@@ -1,5 +1,5 @@
 // Package fault holds the errors that a caller of the API gets to see: a code for programs, a
-// message that tells a person what to do, and the input value it is about. Any error that is not
+// message that says what to do, and the input value it is about. Any error that is not
 // a fault is unexpected and never shown.
 package fault
 
@@ -62,7 +62,7 @@ type Error struct {
 	Field string
 	// RetryAfter is how long to wait before trying again; zero when waiting does not help.
 	RetryAfter time.Duration
-	// Later tells that what was asked for goes on, and may have its effect yet.
+	// Later is set when what was asked for goes on, and may have its effect yet.
 	Later bool
 }
 
@@ -83,14 +83,14 @@ func (e *Error) On(field string) *Error {
 	return &copied
 }
 
-// After returns a copy of the error that tells the caller how long to wait.
+// After returns a copy of the error with how long to wait.
 func (e *Error) After(wait time.Duration) *Error {
 	copied := *e
 	copied.RetryAfter = wait
 	return &copied
 }
 
-// GoingOn returns a copy of the error that tells that what was asked for may have its effect yet.
+// GoingOn returns a copy of the error with Later set.
 func (e *Error) GoingOn() *Error {
 	copied := *e
 	copied.Later = true

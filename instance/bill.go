@@ -17,11 +17,11 @@ import (
 // billJob is the kind of the jobs that have Stripe bill for changes.
 const billJob = "bill instance"
 
-// paid is a change that Stripe bills for, as the job is given it. All of it is agreed when the
-// change is asked for; the catalog may be another when the job is done.
+// paid is the job's payload: a change that Stripe bills for. The terms are fixed when the change is
+// requested, since the catalog may have changed by the time the job runs.
 type paid struct {
 	InstanceID, ActorID string
-	// Event is INSTANCE_CREATED, INSTANCE_UPDATED for a resize, or INSTANCE_DELETED; Summary tells of
+	// Event is INSTANCE_CREATED, INSTANCE_UPDATED for a resize, or INSTANCE_DELETED; Summary describes
 	// the first two in the log.
 	Event   db.EventType
 	Summary string
@@ -41,7 +41,7 @@ func (i *Instances) startBilling(ctx context.Context, tx *db.DB, instance *db.In
 	return err
 }
 
-// billNow does the job whose turn it is with an instance, and returns what the instance has become.
+// billNow runs the instance's current job and returns the instance afterwards.
 func (i *Instances) billNow(ctx context.Context, instance *db.Instance) (*db.Instance, error) {
 	if err := i.do(ctx, *instance.JobID); err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (i *Instances) billed(ctx context.Context, tx *db.DB, jobID string, actor *
 		return err
 	}
 	if change.Event == db.InstanceDeleted {
-		return nil // which is told when it is
+		return nil // the deletion is recorded once it has happened
 	}
 	return record(ctx, tx, instance, change.Event, actor, change.Summary)
 }
@@ -104,9 +104,9 @@ func (i *Instances) billGivenUp(ctx context.Context, jobID string, change paid) 
 	return i.takeBack(ctx, jobID, change, "The payment service did not answer.")
 }
 
-// takeBack undoes a change that is not paid for. A caller who waits for the job is told why by its
-// error. Otherwise the log tells the owners; and it tells everybody of an instance that stays, as it
-// had told that it was being deleted.
+// takeBack undoes a change that is not paid for. A caller who waits for the job learns why from its
+// error. Otherwise the log says so to the owners. That an instance stays, it says to everybody, as it had
+// said that it was being deleted.
 func (i *Instances) takeBack(ctx context.Context, jobID string, change paid, reason string) error {
 	return i.inTurn(ctx, jobID, change.InstanceID, func(tx *db.DB, instance *db.Instance) error {
 		if change.Event == db.InstanceCreated {
@@ -117,9 +117,9 @@ func (i *Instances) takeBack(ctx context.Context, jobID string, change paid, rea
 		}
 		instance.Status, instance.JobID = change.Before, nil
 		if instance.Amount() > 0 {
-			instance.FreeForUserID = nil // which a resize may have reserved
+			instance.FreeForUserID = nil // a resize may have reserved it
 		}
-		if change.Before == db.InstanceFailed { // and was being tried again, by a job whose turn is over
+		if change.Before == db.InstanceFailed { // the job that was trying it again has lost its turn
 			if err := i.startProvisioning(ctx, tx, instance, change.ActorID); err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ func (i *Instances) takeBack(ctx context.Context, jobID string, change paid, rea
 	})
 }
 
-// recordUnpaid tells the owners of a change that nobody waits for any more.
+// recordUnpaid reports a failed change to the owners, unless somebody still waits for its answer.
 func recordUnpaid(ctx context.Context, tx *db.DB, instance *db.Instance, what, reason string) error {
 	if ctx.Value(attended{}) != nil {
 		return nil

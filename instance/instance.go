@@ -136,7 +136,7 @@ func turn(ctx context.Context, tx *db.DB, jobID, instanceID string) (*db.Instanc
 type attended struct{}
 
 // do does a committed job at once. Its refusal is the caller's answer. Otherwise it is done, or goes
-// on in the background, and the instance tells how far it has come.
+// on in the background, and the instance's status shows how far it has come.
 func (i *Instances) do(ctx context.Context, jobID string) error {
 	err := i.jobs.Do(context.WithValue(ctx, attended{}, true), jobID)
 	if _, refused := errors.AsType[*fault.Error](err); refused {

@@ -35,10 +35,10 @@ const (
 	// grace leaves a new job to the process that made it, which is woken at once. Only when that
 	// one is busy or gone do others take it.
 	grace = 2 * time.Second
-	// strayAfter is for how long at least nobody has taken up a job of an unknown kind that loses its lane.
+	// strayAfter is how long an abandoned job of an unknown kind keeps its lane, at least.
 	strayAfter = time.Hour
-	// maxAttempts, with the backoff below, gives up after about a day. Attempts after these, when giving
-	// up has failed, are nothing but giving up: what was undone must not be done again.
+	// maxAttempts, with the backoff below, gives up after about a day. Any attempt beyond these only repeats
+	// Failed: Do must not run again once Failed may have undone its work.
 	maxAttempts = 18
 )
 
@@ -50,8 +50,8 @@ type Handler[P any] struct {
 	// Failed, if set, undoes what a job that is to be given up has left. It is called again, as Do is,
 	// until it returns nil: only then the job is given up.
 	Failed func(ctx context.Context, jobID string, payload P) error
-	// NoRetry gives a job up at its first error, as what is done now or not at all. One that was cut off is
-	// still taken up again: it has kept its lane.
+	// NoRetry gives a job up at its first error, for work that is done now or not at all. One that was cut
+	// off is still taken up again: it has kept its lane.
 	NoRetry bool
 	// Workers, if set, is how many run at once in a process, for jobs that mostly wait.
 	Workers int
@@ -95,8 +95,8 @@ func Handle[P any](q *Queue, kind string, h Handler[P]) {
 	q.handlers[kind] = handler{given(h.Do), given(h.Failed), h.NoRetry, cmp.Or(h.Workers, workers)}
 }
 
-// given has a function be given its job's payload, and turns a panic, which would end the process and
-// every process that tries the job after it, into an error.
+// given decodes the payload for a handler and turns a panic into an error; a panic would crash this process,
+// and then every process that retries the job.
 func given[P any](work func(ctx context.Context, jobID string, payload P) error) func(ctx context.Context, row *db.Job) error {
 	return func(ctx context.Context, row *db.Job) (err error) {
 		defer func() {
@@ -195,7 +195,7 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 	}
 }
 
-// free tells those who wait for their turn in a lane.
+// free wakes those who wait for their turn in a lane.
 func (q *Queue) free() {
 	q.mu.Lock()
 	close(q.freed)

@@ -44,7 +44,7 @@ func (q *Queue) Run(ctx context.Context) {
 			for _, row := range jobs {
 				busy[row.Kind]++
 				running.Go(func() {
-					_ = q.do(ctx, row) // which stores how it went
+					_ = q.do(ctx, row) // it stores its outcome itself
 					ended <- row.Kind
 				})
 			}
@@ -87,8 +87,8 @@ func (q *Queue) Run(ctx context.Context) {
 	}
 }
 
-// claim claims jobs also when the server is told to stop meanwhile: what the database has given away,
-// nobody else takes up before its lease is over.
+// claim finishes also when the server begins to stop meanwhile: what the database has given away, nobody
+// else takes up before its lease is over.
 func (q *Queue) claim(ctx context.Context, kinds []string, due time.Time, limit int) ([]*db.Job, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
 	defer cancel()
@@ -122,8 +122,8 @@ func (q *Queue) room(kinds []string, busy map[string]int) (open []string, free i
 // errSpent is what comes of a job of which no attempt is left, so that it is only to be given up.
 var errSpent = errors.New("all attempts at the job failed")
 
-// do runs a job to its end, also when the server stops meanwhile, and returns what came of it. When
-// the lease was lost on the way and somebody else has taken the job up, that is what they know.
+// do runs a job to its end, also when the server stops meanwhile, and returns what came of it. If the lease
+// was lost and another process took the job over, ErrPending stands in for a refusal or a failure.
 func (q *Queue) do(ctx context.Context, row *db.Job) error {
 	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.timeLimit)
 	defer cancel()

@@ -120,7 +120,7 @@ func (s *SMTP) client(ctx context.Context) (*gomail.Client, error) {
 	return gomail.NewClient(s.server.host, options...)
 }
 
-// refused tells whether the server turned down the recipient or the content for good. Any other
+// refused reports whether the server turned down the recipient or the content for good. Any other
 // permanent answer, such as to the login or the sender, is about settings that can be corrected.
 func refused(err error) bool {
 	final := []gomail.SendErrReason{gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose}

@@ -38,7 +38,7 @@ func parse(name string) pair {
 	}
 }
 
-// InvitationParams is what a mail about an invitation tells.
+// InvitationParams is what a mail about an invitation says.
 type InvitationParams struct {
 	OrganizationName, InvitedBy, Link string
 	ExpiresAt                         time.Time
@@ -64,17 +64,17 @@ func PasswordReset(to, name, link string, expiresAt time.Time) Message {
 	return passwordReset.message(to, personal{presentable(name), link, expiresAt})
 }
 
-// PaymentFailedParams is what a mail about a failed payment tells; Amount is written out, with its
+// PaymentFailedParams is what a mail about a failed payment says; Amount is written out, with its
 // currency.
 type PaymentFailedParams struct{ OrganizationName, Amount, Link string }
 
-// PaymentFailed tells an owner that an invoice could not be collected.
+// PaymentFailed informs an owner that an invoice could not be collected.
 func PaymentFailed(to string, p PaymentFailedParams) Message {
 	p.OrganizationName = presentable(p.OrganizationName)
 	return paymentFailed.message(to, p)
 }
 
-// personal is what a mail about one's own account tells.
+// personal is what a mail about one's own account says.
 type personal struct {
 	Name, Link string
 	ExpiresAt  time.Time

@@ -45,7 +45,7 @@ const (
 
 var errSubdomainTaken = fault.New(fault.SubdomainTaken, "This subdomain is taken; choose another.").On("subdomain")
 
-// Availability tells whether a subdomain can be had, and otherwise why not. The subdomain comes
+// Availability is whether a subdomain can be had, and otherwise why not. The subdomain comes
 // back trimmed and lower-cased.
 func (o *Organizations) Availability(ctx context.Context, subdomain string) (string, Unavailable, error) {
 	subdomain = normalizeSubdomain(subdomain)

@@ -168,7 +168,7 @@ func optional(expression string, is *object) field {
 func root(is *object, text func(byAPIToken bool, columns []string) string) field {
 	return func(c *compiler, _ *source, to *program, selected graphql.CollectedField) {
 		if c.plan.root != nil {
-			c.failed = true // one root tells whether the credential is good
+			c.failed = true // one root is enough to show whether the credential is good
 			return
 		}
 		added := c.source(nil, is == organization)
@@ -227,7 +227,7 @@ func connection(list *db.List, is *object, count string) field {
 		case len(listed.program) > 0:
 			c.under(s, listed)
 		case listed.probes:
-			c.failed = true // tells of a page that is not read
+			c.failed = true // is about a page that is not read
 		}
 	}
 }

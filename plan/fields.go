@@ -15,7 +15,7 @@ var (
 	organization = &object{name: "Organization"}
 )
 
-// The compiler asks which of these two a type is, and so they cannot be told whole at once.
+// Set in init: the compiler compares against these two variables, so initializing them in place would be a cycle.
 func init() {
 	query.fields = fields{
 		"viewer":       root(viewer, db.SelectViewer),
@@ -105,7 +105,7 @@ var computePlan = &object{"ComputePlan", fields{
 	"interval": inPlan(func(p *instance.ComputePlan) string { return quoted(string(p.Interval)) }),
 }}
 
-// inPlan writes what of tells of an instance's compute plan.
+// inPlan writes what of makes of an instance's compute plan.
 func inPlan(of func(*instance.ComputePlan) string) field {
 	return derived("i.compute_plan_id", func(id string) (string, bool) {
 		if found := instance.ComputePlanByID(id); found != nil {

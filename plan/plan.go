@@ -49,7 +49,7 @@ func New(database *db.DB, schema *ast.Schema, bytes uint64) *Plans {
 // Answer is what a plan answers an operation with.
 type Answer struct {
 	Data json.RawMessage
-	// Authenticated tells that the credential was found to be good, and LastUsedAt when it was used
+	// Authenticated is set when the credential was found to be good, and LastUsedAt when it was used
 	// before.
 	Authenticated bool
 	LastUsedAt    time.Time
@@ -91,7 +91,7 @@ type plan struct {
 // source is a statement, and what is written of each of its rows.
 type source struct {
 	number int
-	// isOrganization tells organizations from the viewer, and list is what organizations have. What the
+	// isOrganization distinguishes organizations from the viewer, and list is what organizations have. What the
 	// rows begin with are organizationColumns, viewerColumns and listColumns.
 	isOrganization bool
 	list           *db.List

@@ -31,7 +31,7 @@ const (
 	gapStep                  // leaves a gap for a part of what is read of source
 )
 
-// part is what is told of the rows of a source.
+// part is what is written of the rows of a source.
 type part int
 
 const (

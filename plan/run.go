@@ -216,7 +216,7 @@ func (r *run) page(listed *source) page {
 	return asked
 }
 
-// admit notes what a row tells of the credential, and refuses what it does not open.
+// admit notes what a row says of the credential, and refuses what it does not open.
 func (r *run) admit(s *source, row db.Row) {
 	r.lastUsedAt = row.Time(lastUsed)
 	if s.isOrganization && r.plan.ownersOnly && !row.Bool(ownedByViewer) {
@@ -224,7 +224,7 @@ func (r *run) admit(s *source, row db.Row) {
 	}
 }
 
-// enter writes a row of a parent's list, unless it only tells that there are more than are shown.
+// enter writes a row of a parent's list, unless it only shows that there are more.
 func (r *run) enter(s *source, row db.Row, parent, limit int) bool {
 	into := &r.found[s.number]
 	list := &into.groups[parent]

@@ -28,8 +28,8 @@ func authenticated(ctx context.Context, _ any, next graphql.Resolver) (any, erro
 	return next(ctx)
 }
 
-// guard is @member and @owner. On a field the object tells the organization; on an argument or
-// input field its value does, which next yields and which nothing uses before this returns.
+// guard is @member and @owner. On a field the object gives the organization; on an argument or
+// input field its value does. next yields that value, and nothing uses it before this returns.
 func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any, next graphql.Resolver) (any, error) {
 	return func(ctx context.Context, object any, next graphql.Resolver) (any, error) {
 		if organization, isField := object.(*db.Organization); isField {
@@ -56,8 +56,8 @@ func (r *Resolvers) guard(ownersOnly bool) func(ctx context.Context, object any,
 }
 
 // organizationOf is the organization that an ID belongs to, "" when there is none, and the answer to
-// whoever may not know of it. The name of the value tells what must be there, and so what is missing
-// when it is anything else.
+// whoever may not know of it. The argument's name says which kind of ID is expected, and so which NOT_FOUND
+// to answer with when the ID is something else.
 func (r *Resolvers) organizationOf(ctx context.Context, id string) (organizationID string, missing *fault.Error, err error) {
 	if _, err := requireCaller(ctx); err != nil {
 		return "", nil, err

@@ -64,7 +64,7 @@ func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID st
 			if err != nil {
 				return nil, err
 			}
-			if accepted[0] != nil { // who was not removed meanwhile
+			if accepted[0] != nil { // the user was not removed meanwhile
 				return accepted[0], nil
 			}
 		}

@@ -36,7 +36,7 @@ type HandlerOptions struct {
 	RateLimit int
 	// Unplanned leaves all operations to the executor, which tests hold plans against.
 	Unplanned bool
-	// Traced tells that requests have spans, of which operations are parts.
+	// Traced is set when requests have spans, of which operations are parts.
 	Traced bool
 	// Open counts the requests of GraphQL, the streams of events and the WebSockets that are open.
 	Open *sync.WaitGroup

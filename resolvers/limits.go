@@ -173,7 +173,7 @@ func (c cost) MutateOperationContext(ctx context.Context, operation *graphql.Ope
 	return refusal
 }
 
-// complexity tells how much lists cost: each entry costs what is selected of it.
+// complexity is how much lists cost: each entry costs what is selected of it.
 func complexity() graph.ComplexityRoot {
 	var root graph.ComplexityRoot
 	root.Viewer.Organizations = func(child int, first *int32, _ *string, last *int32, _ *string, _ *string, _ *graph.OrganizationOrder) int {

@@ -248,9 +248,9 @@ func (r *Resolvers) loadersForResponse(ctx context.Context, next graphql.Respons
 	return next(r.withLoaders(ctx))
 }
 
-// withLoadersForArgument is for what is asked before a root field is resolved: one thing after the other,
-// so that there is nothing to wait for, and what the field then changes, so that its answer must not be
-// made of it. The arguments of subscriptions are outside any response.
+// withLoadersForArgument gives argument directives their own loaders. They do not wait, as directives run one
+// after another. What they load is not reused, because the mutation may change it. Subscription arguments are
+// read outside any response.
 func (r *Resolvers) withLoadersForArgument(ctx context.Context) context.Context {
 	return context.WithValue(ctx, scopeKey{}, &scope{r: r})
 }

@@ -165,7 +165,7 @@ func ndjson(w io.Writer) func([]logEntry) error {
 func commaSeparated(w io.Writer) func([]logEntry) error {
 	writer := csv.NewWriter(w)
 	writer.UseCRLF = true
-	_ = writer.Write(logColumns) // whose error is the next Flush's
+	_ = writer.Write(logColumns) // the next Flush returns its error
 	return func(entries []logEntry) error {
 		for _, e := range entries {
 			_ = writer.Write([]string{
@@ -197,7 +197,7 @@ func optionalCell(text *string) string {
 func refuseLog(ctx context.Context, w http.ResponseWriter, err error) {
 	shown := present(ctx, err)
 	status := transport.Refuse(w.Header(), shown)
-	if shown.Extensions["code"] == string(fault.NotFound) { // which GraphQL tells with another status
+	if shown.Extensions["code"] == string(fault.NotFound) { // GraphQL answers this with another status
 		status = http.StatusNotFound
 	}
 	http.Error(w, shown.Message, status)

@@ -112,7 +112,7 @@ func pageAndCount[T any](
 	return rows, total, err
 }
 
-// pageInfo tells where a page lies. That something lies beyond a given cursor is taken from the
+// pageInfo says where a page lies. That something lies beyond a given cursor is taken from the
 // cursor, which was that of an entry, rather than looked up.
 func pageInfo[T any](page db.Page, more bool, edges []*graph.Edge[T]) *graph.PageInfo {
 	info := &graph.PageInfo{HasPreviousPage: page.After != (db.Key{}), HasNextPage: more}

@@ -56,8 +56,8 @@ func (r *Resolvers) limiter(options HandlerOptions) limiter {
 	return newRates(options.RateLimit, r.DB.Now).limit
 }
 
-// limit is a limiter. Callers are told apart by their tokens, as only the database knows whose a token is;
-// who has none is told apart by address.
+// limit is a limiter. Callers are distinguished by their tokens, as only the database knows whose a token is;
+// those without one, by address.
 func (r *rates) limit(ctx context.Context, operations int) error {
 	in := requestOf(ctx)
 	address := maphash.String(r.ofAddresses, in.client.Network())
@@ -71,7 +71,7 @@ func (r *rates) limit(ctx context.Context, operations int) error {
 	return nil
 }
 
-// take takes operations out of both buckets, or out of none and tells how long to wait.
+// take takes operations out of both buckets, or out of none and returns how long to wait.
 func (r *rates) take(address, caller uint64, operations int) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -31,7 +31,7 @@ func traceOperation(ctx context.Context, next graphql.OperationHandler) graphql.
 		attribute.String("graphql.operation.type", kind), attribute.String("studio.field", field))
 	respond := next(ctx)
 	if operation.Operation == ast.Subscription {
-		span.End() // its stream may last for days; a trace tells how it began
+		span.End() // its stream may last for days; a trace shows how it began
 		return respond
 	}
 	return func(ctx context.Context) *graphql.Response {
@@ -45,8 +45,8 @@ func traceOperation(ctx context.Context, next graphql.OperationHandler) graphql.
 	}
 }
 
-// traceRootField makes the span of what an operation asks for first, which a domain package or the
-// database answers; what is below loads in batches.
+// traceRootField makes the span of a root field, which a domain package or the database answers; what is
+// below it loads in batches.
 func traceRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	ctx, span := startSpan(ctx, "field "+graphql.GetRootFieldContext(ctx).Field.Name)
 	defer span.End()

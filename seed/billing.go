@@ -101,7 +101,7 @@ func linesOf(of *db.Instance) []*db.InvoiceLine {
 
 func dollars(cents int64) string { return fmt.Sprintf("$%d.%02d", cents/100, cents%100) }
 
-// settle decides what became of an invoice, of which so many are newer. Nearly all were paid.
+// settle decides what became of an invoice that so many newer ones followed. Nearly all were paid.
 func (o *organization) settle(invoice *db.Invoice, account *db.BillingAccount, newer int) {
 	at := invoice.CreatedAt
 	name := fmt.Sprintf("nvoice %s of %s", *invoice.Number, dollars(invoice.Total))

@@ -157,7 +157,7 @@ func tell(w http.ResponseWriter, status int, body map[string]any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// advance moves the clock, bills what falls due on the way, and then tells of it.
+// advance moves the clock, bills what falls due on the way, and then reports it.
 func (s *Sandbox) advance(r *http.Request, to time.Time) (now time.Time, billed int, err error) {
 	var deliveries []string
 	err = s.db.InTx(r.Context(), func(tx *db.DB) error {

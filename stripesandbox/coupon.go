@@ -187,7 +187,7 @@ func (t *turn) addPromotionCode(p *promotionCode) error {
 	return save(t, p)
 }
 
-// active tells whether a code can still be redeemed.
+// active reports whether a code can still be redeemed.
 func (t *turn) active(p *promotionCode) bool {
 	return p.Active && (p.ExpiresAt == nil || t.now < *p.ExpiresAt) && (p.MaxRedemptions == nil || p.TimesRedeemed < *p.MaxRedemptions)
 }

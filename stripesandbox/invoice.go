@@ -151,7 +151,7 @@ func (t *turn) bill(s *subscription, reason string, lines []*line, mustPay bool)
 			SubscriptionDetails: subscriptionDetails{Metadata: maps.Clone(s.Metadata), Subscription: s.ID},
 			Type:                "subscription_details",
 		},
-		// Like Stripe's, this is the time before, and only the lines tell what is billed.
+		// Like Stripe's, this is the time before, and only the lines say what is billed.
 		PeriodStart: t.now, PeriodEnd: t.now,
 		StartingBalance: c.Balance, Status: "open", StatusTransitions: transitions{FinalizedAt: t.present()},
 	}

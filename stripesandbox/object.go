@@ -16,7 +16,7 @@ import (
 type object interface {
 	customer | paymentMethod | product | coupon | promotionCode | discount | subscription | invoice |
 		balanceTransaction | setupIntent | charge
-	// key tells the kind, the ID, and the customer that it belongs to, or "".
+	// key holds the kind, the ID, and the customer that it belongs to, or "".
 	key() (kind, id, customer string)
 }
 
@@ -29,7 +29,7 @@ func rowID(kind, id string) string {
 	return id
 }
 
-// save keeps an object and tells of it by the events.
+// save keeps an object and reports it by the events.
 func save[T object](t *turn, o *T, events ...string) error {
 	body, err := json.Marshal(o)
 	if err != nil {

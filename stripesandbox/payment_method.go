@@ -41,7 +41,7 @@ var testMethods = map[string]card{
 
 const refusesAttaching = "pm_card_chargeDeclined"
 
-// refusesCharges tells whether the bank refuses to pay.
+// refusesCharges reports whether the bank refuses to pay.
 func (c card) refusesCharges() bool { return c == testMethods["pm_card_chargeCustomerFail"] }
 
 func (p paymentMethod) key() (kind, id, customer string) {

@@ -1,6 +1,6 @@
 // Package stripesandbox is the part of Stripe's HTTP API that billing uses, stateful, for running
 // without Stripe. Cards are Stripe's test payment methods, a clock can be moved ahead, what falls due
-// on the way is billed, and signed webhooks tell of every change.
+// on the way is billed, and signed webhooks report every change.
 //
 // Each request is one transaction that keeps all others waiting, in every process.
 package stripesandbox
@@ -24,7 +24,7 @@ import (
 const (
 	// SecretKey is what billing signs in with, though any test key will do.
 	SecretKey = "sk_test_sandbox"
-	// PublishableKey is what browsers are told; nothing checks it.
+	// PublishableKey is what browsers get; nothing checks it.
 	PublishableKey = "pk_test_sandbox"
 	// WebhookSecret is what the server expects webhooks to be signed with.
 	WebhookSecret = "whsec_sandbox"

@@ -32,7 +32,7 @@ func (s subscription) key() (kind, id, customer string) { return "subscription",
 func (s *subscription) start() int64 { return s.Items.Data[0].CurrentPeriodStart }
 func (s *subscription) end() int64   { return s.Items.Data[0].CurrentPeriodEnd }
 
-// over tells whether nothing more can happen to a subscription.
+// over reports whether nothing more can happen to a subscription.
 func (s *subscription) over() bool { return s.Status == "canceled" || s.Status == "incomplete_expired" }
 
 type subscriptionItem struct {
@@ -125,7 +125,7 @@ func unsupported(param, value string) *refusal {
 	return invalid("", param, "The sandbox does not support %s=%s.", param, value)
 }
 
-// mustPay tells whether a change is refused when it cannot be paid for.
+// mustPay reports whether a change is refused when it cannot be paid for.
 func (t *turn) mustPay() (bool, error) {
 	switch behavior := t.form.text("payment_behavior"); behavior {
 	case "error_if_incomplete":

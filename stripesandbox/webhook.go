@@ -1,6 +1,6 @@
 package stripesandbox
 
-// Webhooks: each change enqueues, in its own transaction, a job that tells of it.
+// Webhooks: each change enqueues, in its own transaction, a job that reports it.
 
 import (
 	"bytes"

@@ -21,7 +21,7 @@ type message struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// guarded is receive, but that a panic closes the socket and not the process.
+// guarded wraps receive so that a panic closes the socket instead of crashing the process.
 func (c *connection) guarded(data []byte) (refused *websocket.CloseError) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -216,7 +216,7 @@ func (c *connection) write(m message) {
 	_ = c.socket.Write(ctx, websocket.MessageText, data)
 }
 
-// failure is the message that tells of an operation's errors.
+// failure is the message with an operation's errors.
 func failure(id string, response *graphql.Response) message {
 	payload, _ := json.Marshal(response.Errors)
 	return message{id, "error", payload}

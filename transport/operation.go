@@ -19,7 +19,7 @@ import (
 type waitKey struct{}
 
 // Entries is what a subscription's resolver returns, with the context that it was given. The entries come
-// from next, which waits for one. An error of next ends the stream, and the subscriber is told of it.
+// from next, which waits for one. An error of next ends the stream, and the subscriber gets it.
 //
 // The goroutine of a stream waits there, and not in the depth of the executor.
 func Entries[T any](ctx context.Context, next func(ctx context.Context) (T, error)) <-chan T {
@@ -124,7 +124,7 @@ func (h *Handler) bound(
 	return context.WithTimeoutCause(ctx, h.timeout, h.tookLong())
 }
 
-// present makes the response that tells of an error.
+// present makes the response with an error.
 func (h *Handler) present(ctx context.Context, err error) *graphql.Response {
 	return h.executor.DispatchError(ctx, gqlerror.List{gqlerror.WrapIfUnwrapped(err)})
 }

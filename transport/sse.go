@@ -48,8 +48,7 @@ func (h *Handler) serveEvents(
 	return nil
 }
 
-// beginEvents begins a stream, whose connection has to be closed at the end: nothing else tells HTTP where
-// that is.
+// beginEvents begins a stream. Its connection has to be closed at the end, as nothing else marks that in HTTP.
 func (h *Handler) beginEvents(w http.ResponseWriter) error {
 	controller := http.NewResponseController(w)
 	_ = controller.SetWriteDeadline(time.Now().Add(h.writeTimeout))

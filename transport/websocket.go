@@ -57,7 +57,7 @@ type subscriber struct {
 	streaming bool
 }
 
-// AsksForWebSocket tells whether the request is to become a WebSocket.
+// AsksForWebSocket reports whether the request is to become a WebSocket.
 func AsksForWebSocket(r *http.Request) bool {
 	options := strings.Split(strings.Join(r.Header.Values("Connection"), ","), ",")
 	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
@@ -177,8 +177,8 @@ func (c *connection) attend(ctx context.Context) {
 	})
 }
 
-// drain ends the subscriptions, lets queries and mutations finish, and closes. Subscribers are not
-// told of the end of their streams, so that they resume them on a new connection.
+// drain ends the subscriptions, lets queries and mutations finish, and closes. Subscribers get
+// no word of the end of their streams, so that they resume them on a new connection.
 func (c *connection) drain() {
 	c.mu.Lock()
 	c.draining = true

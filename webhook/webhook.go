@@ -177,7 +177,7 @@ func (w *Webhooks) Delete(ctx context.Context, actor *db.User, id string) error 
 	return err
 }
 
-// Test sends an endpoint a message that tells of nothing.
+// Test sends an endpoint a message that is about nothing.
 func (w *Webhooks) Test(ctx context.Context, actor *db.User, id string) (delivery *db.WebhookDelivery, err error) {
 	_, err = endpoints.Change(ctx, w.db, actor, id, func(tx *db.DB, _ *db.Organization, endpoint *db.WebhookEndpoint) error {
 		if endpoint.DisabledAt != nil {
@@ -195,7 +195,7 @@ func record(ctx context.Context, tx *db.DB, kind db.EventType, actor *db.User, e
 	return event.Record(ctx, tx, endpoint.OrganizationID, kind, actor, endpoint.ID, summary)
 }
 
-// host is what may be told of an endpoint: its path may hold what only the receiver should know.
+// host is what may be shown of an endpoint: its path may hold what only the receiver should know.
 func host(endpoint *db.WebhookEndpoint) string {
 	parsed, err := url.Parse(endpoint.URL)
 	if err != nil {
@@ -208,8 +208,8 @@ func sorted(types []db.EventType) []db.EventType {
 	return slices.Compact(slices.Sorted(slices.Values(types)))
 }
 
-// checkURL accepts what may be called, as far as that can be told without looking the name up; that is
-// done again for each call.
+// checkURL accepts what may be called, as far as that can be known without looking the name up, which newClient
+// checks at each call.
 func (w *Webhooks) checkURL(address string) (string, error) {
 	parsed, err := url.Parse(strings.TrimSpace(address))
 	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
