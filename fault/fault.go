@@ -58,7 +58,7 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	// Field is the path of the input value that is wrong, for example "input.subdomain".
+	// Field is the input value that is wrong, for example "subdomain"; resolvers put "input." before it.
 	Field string
 	// RetryAfter is how long to wait before trying again; zero when waiting does not help.
 	RetryAfter time.Duration

@@ -2937,7 +2937,7 @@ enum ErrorCode {
   RATE_LIMITED
   "The operation asks for too much at once: too deep, too wide, too long, or too many in a batch."
   QUERY_TOO_COMPLEX
-  "The server cannot answer now; try again."
+  "The server cannot answer now: try again, or look first if the message says that it goes on."
   UNAVAILABLE
   "Something unexpected; the message holds an ID to quote when asking for help."
   INTERNAL
@@ -2979,7 +2979,7 @@ enum ErrorCode {
   PAYMENT_METHOD_REQUIRED
   "A payment failed and is still open: pay it first."
   PAYMENT_OVERDUE
-  "The card was declined; nothing was changed."
+  "The card was declined, so what was asked for was not done."
   CARD_DECLINED
   "The card cannot be removed while the organization has paid instances."
   CARD_IN_USE
@@ -3781,15 +3781,15 @@ enum WebhookDeliveryStatus {
 # ── Mutations ───────────────────────────────────────────────────────────────
 
 """
-What can be changed. Each field is one transaction: it happens whole or not at all.
+What can be changed. Each field takes effect whole or not at all; where Stripe is involved, it may finish later.
 
 A request that may have to be sent again carries the header ` + "`" + `Idempotency-Key` + "`" + ` with 1 to 255 printable
 characters of its own, such as a UUID. The same request of the same user, or without a session from the
 same address, then has one effect and one answer for 24 hours, also when both come at once. With another
-request the key is refused: BAD_REQUEST. A refused mutation changed nothing and leaves its key free. A
-request with a key goes on to its end when its client has gone. When it was cut off without an answer all the
-same, the key is refused with CONFLICT, as it may have taken effect or not. A batch and a mutation with a
-@secret take no key; over WebSocket there is none.
+request the key is refused: BAD_REQUEST. A refused mutation leaves its key free. It changed nothing, except that
+the log shows a declined payment. A request with a key goes on to its end when its client has gone. When it was
+cut off without an answer all the same, the key is refused with CONFLICT, as it may have taken effect or not. A
+batch and a mutation with a @secret take no key; over WebSocket there is none.
 """
 type Mutation {
   "Creates the account and its first organization, and signs in."

@@ -105,7 +105,7 @@ export type ErrorCode =
   | 'ALREADY_MEMBER'
   /** The HTTP request or stream message is not a well-formed GraphQL request. */
   | 'BAD_REQUEST'
-  /** The card was declined; nothing was changed. */
+  /** The card was declined, so what was asked for was not done. */
   | 'CARD_DECLINED'
   /** The card cannot be removed while the organization has paid instances. */
   | 'CARD_IN_USE'
@@ -173,7 +173,7 @@ export type ErrorCode =
   | 'SUBDOMAIN_TAKEN'
   /** Sign in first. */
   | 'UNAUTHENTICATED'
-  /** The server cannot answer now; try again. */
+  /** The server cannot answer now: try again, or look first if the message says that it goes on. */
   | 'UNAVAILABLE';
 
 /** What happened. */
