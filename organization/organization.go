@@ -57,10 +57,7 @@ func (o *Organizations) Create(ctx context.Context, actor *db.User, name, subdom
 	}
 	var created *db.Organization
 	err = o.db.InTx(ctx, func(tx *db.DB) error {
-		created, err = found(ctx, tx, actor, name, subdomain)
-		if err == nil && created == nil {
-			return errSubdomainTaken
-		}
+		created, err = insertOrganization(ctx, tx, actor, name, subdomain)
 		return err
 	})
 	return created, err
@@ -75,22 +72,18 @@ func (o *Organizations) CreateFirst(ctx context.Context, tx *db.DB, user *db.Use
 		if err != nil {
 			return nil, err
 		}
-		created, err := found(ctx, tx, user, name, wanted)
-		if err == nil && created == nil {
-			return nil, errSubdomainTaken
-		}
-		return created, err
+		return insertOrganization(ctx, tx, user, name, wanted)
 	}
 	for try := 0; ; try++ {
-		created, err := found(ctx, tx, user, name, derivedSubdomain(user.FirstName+user.LastName, try))
-		if err != nil || created != nil {
+		created, err := insertOrganization(ctx, tx, user, name, derivedSubdomain(user.FirstName+user.LastName, try))
+		if !errors.Is(err, errSubdomainTaken) {
 			return created, err
 		}
 	}
 }
 
-// found adds an organization and its first owner; nil when the subdomain is taken.
-func found(ctx context.Context, tx *db.DB, owner *db.User, name, subdomain string) (*db.Organization, error) {
+// insertOrganization adds an organization and its first owner. SUBDOMAIN_TAKEN.
+func insertOrganization(ctx context.Context, tx *db.DB, owner *db.User, name, subdomain string) (*db.Organization, error) {
 	created := &db.Organization{
 		ID:          db.NewID(db.OrganizationPrefix),
 		Name:        name,
@@ -100,7 +93,10 @@ func found(ctx context.Context, tx *db.DB, owner *db.User, name, subdomain strin
 		CreatedAt:   tx.Now(),
 	}
 	free, err := tx.InsertOrganization(ctx, created)
-	if err != nil || !free {
+	if err == nil && !free {
+		err = errSubdomainTaken
+	}
+	if err != nil {
 		return nil, err
 	}
 	err = tx.InsertMembership(ctx, &db.Membership{
