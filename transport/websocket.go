@@ -10,12 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/net/http/httpguts"
 
 	"studio/fault"
 )
@@ -59,12 +59,8 @@ type subscriber struct {
 
 // AsksForWebSocket reports whether the request is to become a WebSocket.
 func AsksForWebSocket(r *http.Request) bool {
-	options := strings.Split(strings.Join(r.Header.Values("Connection"), ","), ",")
-	return r.Method == http.MethodGet && r.ProtoMajor == 1 &&
-		strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
-		slices.ContainsFunc(options, func(option string) bool {
-			return strings.EqualFold(strings.TrimSpace(option), "upgrade")
-		})
+	return r.Method == http.MethodGet && r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
+		httpguts.HeaderValuesContainsToken(r.Header.Values("Connection"), "upgrade")
 }
 
 // serveWebSocket turns the request into a WebSocket, which goes on without the request: what net/http
