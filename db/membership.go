@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/schema"
 )
 
@@ -117,6 +118,25 @@ func (d *DB) MembershipByEmail(ctx context.Context, organizationID, email string
 func (d *DB) AcceptedMembership(ctx context.Context, organizationID, userID string) (*Membership, error) {
 	return one[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).
 		Where("organization_id = ?", organizationID).Where("user_id = ?", userID))
+}
+
+// Place is a user in an organization.
+type Place struct{ OrganizationID, UserID string }
+
+// AcceptedMemberships lists the accepted memberships among some places, at least one. It reads only whose and
+// where they are and who owns, as there may be many.
+func (d *DB) AcceptedMemberships(ctx context.Context, places []Place) ([]*Membership, error) {
+	// Look up exact pairs: two separate IN lists could match every user times every organization.
+	pairs, organizations, users := make([]bun.TupleValues, len(places)), make([]string, len(places)), make([]string, len(places))
+	for i, place := range places {
+		pairs[i], organizations[i], users[i] = bun.Tuple([]string{place.UserID, place.OrganizationID}), place.OrganizationID, place.UserID
+	}
+	among := bun.SafeQuery("VALUES ?", bun.List(pairs))
+	if d.isPostgres() {
+		among = bun.SafeQuery("SELECT * FROM unnest(?::text[], ?::text[])", pgdialect.Array(users), pgdialect.Array(organizations))
+	}
+	return many[Membership](ctx, d.bun.NewSelect().Model((*Membership)(nil)).Column("id", "organization_id", "user_id", "is_owner").
+		Where("(user_id, organization_id) IN (?)", among))
 }
 
 // ViewerMemberships finds the viewer's own place in organizations, accepted or with an open

@@ -46,6 +46,19 @@ func (d *DB) SessionOfUser(ctx context.Context, userID, id string) (*Session, er
 	return one[Session](ctx, d.sessions().Where("user_id = ?", userID).Where("id = ?", id))
 }
 
+// LiveCredentials returns those of the session and API token IDs that still open something, for many streams
+// at once.
+func (d *DB) LiveCredentials(ctx context.Context, ids []string) (map[string]bool, error) {
+	var live []string
+	err := d.sessions().Column("id").Where("?", d.among("id", ids)).
+		UnionAll(d.apiTokens().Column("id").Where("?", d.among("id", ids))).Scan(ctx, &live)
+	found := make(map[string]bool, len(live))
+	for _, id := range live {
+		found[id] = true
+	}
+	return found, mapError(err)
+}
+
 // sessions selects those that have not expired.
 func (d *DB) sessions() *bun.SelectQuery {
 	return d.bun.NewSelect().Model((*Session)(nil)).Where("expires_at > ?", d.Now())

@@ -1,7 +1,5 @@
 package db_test
 
-// What is read to check the access of many streams at once.
-
 import (
 	"slices"
 	"strings"
