@@ -13886,8 +13886,8 @@ func (ec *executionContext) _SubdomainAvailability_reason(ctx context.Context, f
 			return obj.Reason, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *organization.Unavailable) graphql.Marshaler {
-			return ec.marshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐUnavailable(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *organization.SubdomainProblem) graphql.Marshaler {
+			return ec.marshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐSubdomainProblem(ctx, selections, v)
 		},
 		true,
 		false,
@@ -24107,16 +24107,16 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) unmarshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐUnavailable(ctx context.Context, v any) (*organization.Unavailable, error) {
+func (ec *executionContext) unmarshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐSubdomainProblem(ctx context.Context, v any) (*organization.SubdomainProblem, error) {
 	if v == nil {
 		return nil, nil
 	}
 	tmp, err := graphql.UnmarshalString(v)
-	res := organization.Unavailable(tmp)
+	res := organization.SubdomainProblem(tmp)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐUnavailable(ctx context.Context, sel ast.SelectionSet, v *organization.Unavailable) graphql.Marshaler {
+func (ec *executionContext) marshalOSubdomainUnavailableReason2ᚖstudioᚋorganizationᚐSubdomainProblem(ctx context.Context, sel ast.SelectionSet, v *organization.SubdomainProblem) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

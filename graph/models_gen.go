@@ -501,7 +501,7 @@ type SubdomainAvailability struct {
 	// Whether a new organization could have it.
 	Available bool `json:"available"`
 	// Null when available.
-	Reason *organization.Unavailable `json:"reason,omitempty"`
+	Reason *organization.SubdomainProblem `json:"reason,omitempty"`
 }
 
 // Which webhook endpoint to test.

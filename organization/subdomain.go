@@ -33,23 +33,23 @@ var reserved = func() map[string]bool {
 	return words
 }()
 
-// Unavailable is why a subdomain cannot be had.
-type Unavailable string
+// SubdomainProblem is why a subdomain cannot be had.
+type SubdomainProblem string
 
 // The reasons why a subdomain cannot be had.
 const (
-	SubdomainInvalid  Unavailable = "INVALID"
-	SubdomainReserved Unavailable = "RESERVED"
-	SubdomainTaken    Unavailable = "TAKEN"
+	SubdomainInvalid  SubdomainProblem = "INVALID"
+	SubdomainReserved SubdomainProblem = "RESERVED"
+	SubdomainTaken    SubdomainProblem = "TAKEN"
 )
 
 var errSubdomainTaken = fault.New(fault.SubdomainTaken, "This subdomain is taken; choose another.").On("subdomain")
 
 // Availability is whether a subdomain can be had, and otherwise why not. The subdomain comes
 // back trimmed and lower-cased.
-func (o *Organizations) Availability(ctx context.Context, subdomain string) (string, Unavailable, error) {
+func (o *Organizations) Availability(ctx context.Context, subdomain string) (string, SubdomainProblem, error) {
 	subdomain = normalizeSubdomain(subdomain)
-	if reason := unavailable(subdomain); reason != "" {
+	if reason := subdomainProblem(subdomain); reason != "" {
 		return subdomain, reason, nil
 	}
 	taken, err := o.db.SubdomainTaken(ctx, subdomain)
@@ -62,7 +62,7 @@ func (o *Organizations) Availability(ctx context.Context, subdomain string) (str
 // BySubdomain returns the organization of a subdomain, whoever asks. db.ErrNotFound.
 func (o *Organizations) BySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
 	subdomain = normalizeSubdomain(subdomain)
-	if unavailable(subdomain) == SubdomainInvalid {
+	if subdomainProblem(subdomain) == SubdomainInvalid {
 		return nil, db.ErrNotFound
 	}
 	return o.db.OrganizationBySubdomain(ctx, subdomain)
@@ -78,7 +78,7 @@ func normalizeSubdomain(subdomain string) string {
 	}, strings.TrimSpace(subdomain))
 }
 
-func unavailable(subdomain string) Unavailable {
+func subdomainProblem(subdomain string) SubdomainProblem {
 	switch {
 	case !subdomainPattern.MatchString(subdomain):
 		return SubdomainInvalid
@@ -91,7 +91,7 @@ func unavailable(subdomain string) Unavailable {
 // checkSubdomain returns a subdomain as it is stored.
 func checkSubdomain(subdomain string) (string, error) {
 	subdomain = normalizeSubdomain(subdomain)
-	switch unavailable(subdomain) {
+	switch subdomainProblem(subdomain) {
 	case SubdomainInvalid:
 		return "", fault.Invalid("subdomain", "Choose a subdomain of 1 to %d letters a-z and digits.", maxSubdomain)
 	case SubdomainReserved:
@@ -114,7 +114,7 @@ func derivedSubdomain(name string, try int) string {
 	if word == "" {
 		word = "org"
 	}
-	if derived := word[:min(len(word), maxSubdomain-len(digits))] + digits; unavailable(derived) == "" {
+	if derived := word[:min(len(word), maxSubdomain-len(digits))] + digits; subdomainProblem(derived) == "" {
 		return derived
 	}
 	return derivedSubdomain(name, try+1)

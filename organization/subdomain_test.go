@@ -21,7 +21,7 @@ func TestReserved(t *testing.T) {
 		t.Errorf("there are %d words, %d different ones", len(words), len(unique))
 	}
 	for _, word := range []string{"www", "api", "admin", "studio", "mail"} {
-		if unavailable(word) != SubdomainReserved {
+		if subdomainProblem(word) != SubdomainReserved {
 			t.Errorf("%s can be had", word)
 		}
 	}
@@ -31,7 +31,7 @@ func TestCheckSubdomain(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]struct {
 		subdomain string
-		reason    Unavailable
+		reason    SubdomainProblem
 	}{
 		"ada":               {"ada", ""},
 		" Ada ":             {"ada", ""},
@@ -52,7 +52,7 @@ func TestCheckSubdomain(t *testing.T) {
 		"Studio":            {"studio", SubdomainReserved},
 	} {
 		subdomain := normalizeSubdomain(given)
-		if reason := unavailable(subdomain); subdomain != want.subdomain || reason != want.reason {
+		if reason := subdomainProblem(subdomain); subdomain != want.subdomain || reason != want.reason {
 			t.Errorf("%q became %q, refused for %q", given, subdomain, reason)
 		}
 		if checked, err := checkSubdomain(given); (err == nil) != (want.reason == "") || err == nil && checked != want.subdomain {
@@ -89,7 +89,7 @@ func TestDerivedSubdomain(t *testing.T) {
 		{"Adminadmin", 3, "adminadmin3"},
 	} {
 		got := derivedSubdomain(test.name, test.try)
-		if !regexp.MustCompile("^"+test.want+"$").MatchString(got) || unavailable(got) != "" {
+		if !regexp.MustCompile("^"+test.want+"$").MatchString(got) || subdomainProblem(got) != "" {
 			t.Errorf("%q at try %d: %s, want %s", test.name, test.try, got, test.want)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"studio/graph"
 )
 
-func (r queries) Viewer(ctx context.Context) (*account.Caller, error) {
+func (r queryResolver) Viewer(ctx context.Context) (*account.Caller, error) {
 	return callerOf(ctx), nil
 }
 
-func (r mutations) SignUp(ctx context.Context, input graph.SignUpInput) (*graph.SignUpPayload, error) {
+func (r mutationResolver) SignUp(ctx context.Context, input graph.SignUpInput) (*graph.SignUpPayload, error) {
 	token, caller, err := r.Accounts.SignUp(ctx, requestOf(ctx).client, account.SignUp{
 		Email:           input.Email,
 		Password:        input.Password,
@@ -30,7 +30,7 @@ func (r mutations) SignUp(ctx context.Context, input graph.SignUpInput) (*graph.
 	return &graph.SignUpPayload{Token: token, Viewer: caller}, nil
 }
 
-func (r mutations) SignIn(ctx context.Context, input graph.SignInInput) (*graph.SignInPayload, error) {
+func (r mutationResolver) SignIn(ctx context.Context, input graph.SignInInput) (*graph.SignInPayload, error) {
 	token, caller, err := r.Accounts.SignIn(ctx, requestOf(ctx).client, input.Email, input.Password)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (r mutations) SignIn(ctx context.Context, input graph.SignInInput) (*graph.
 	return &graph.SignInPayload{Token: token, Viewer: caller}, nil
 }
 
-func (r mutations) SignOut(ctx context.Context) (*graph.SignOutPayload, error) {
+func (r mutationResolver) SignOut(ctx context.Context) (*graph.SignOutPayload, error) {
 	if err := r.Accounts.SignOut(ctx, callerOf(ctx)); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (r mutations) SignOut(ctx context.Context) (*graph.SignOutPayload, error) {
 	return &graph.SignOutPayload{SignedOut: true}, nil
 }
 
-func (r mutations) UpdateProfile(ctx context.Context, input graph.UpdateProfileInput) (*graph.UpdateProfilePayload, error) {
+func (r mutationResolver) UpdateProfile(ctx context.Context, input graph.UpdateProfileInput) (*graph.UpdateProfilePayload, error) {
 	user, err := r.Accounts.UpdateProfile(ctx, callerOf(ctx), input.FirstName, input.LastName)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (r mutations) UpdateProfile(ctx context.Context, input graph.UpdateProfileI
 	return &graph.UpdateProfilePayload{User: user}, nil
 }
 
-func (r mutations) ChangePassword(ctx context.Context, input graph.ChangePasswordInput) (*graph.ChangePasswordPayload, error) {
+func (r mutationResolver) ChangePassword(ctx context.Context, input graph.ChangePasswordInput) (*graph.ChangePasswordPayload, error) {
 	caller := callerOf(ctx)
 	if err := r.Accounts.ChangePassword(ctx, caller, input.CurrentPassword, input.NewPassword); err != nil {
 		return nil, err
@@ -63,14 +63,14 @@ func (r mutations) ChangePassword(ctx context.Context, input graph.ChangePasswor
 	return &graph.ChangePasswordPayload{User: caller.User}, nil
 }
 
-func (r mutations) RequestPasswordReset(ctx context.Context, input graph.RequestPasswordResetInput) (*graph.RequestPasswordResetPayload, error) {
+func (r mutationResolver) RequestPasswordReset(ctx context.Context, input graph.RequestPasswordResetInput) (*graph.RequestPasswordResetPayload, error) {
 	if err := r.Accounts.RequestPasswordReset(ctx, input.Email); err != nil {
 		return nil, err
 	}
 	return &graph.RequestPasswordResetPayload{Requested: true}, nil
 }
 
-func (r mutations) ResetPassword(ctx context.Context, input graph.ResetPasswordInput) (*graph.ResetPasswordPayload, error) {
+func (r mutationResolver) ResetPassword(ctx context.Context, input graph.ResetPasswordInput) (*graph.ResetPasswordPayload, error) {
 	user, err := r.Accounts.ResetPassword(ctx, input.Token, input.NewPassword)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (r mutations) ResetPassword(ctx context.Context, input graph.ResetPasswordI
 	return &graph.ResetPasswordPayload{User: user}, nil
 }
 
-func (r mutations) VerifyEmail(ctx context.Context, input graph.VerifyEmailInput) (*graph.VerifyEmailPayload, error) {
+func (r mutationResolver) VerifyEmail(ctx context.Context, input graph.VerifyEmailInput) (*graph.VerifyEmailPayload, error) {
 	user, err := r.Accounts.VerifyEmail(ctx, input.Token)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (r mutations) VerifyEmail(ctx context.Context, input graph.VerifyEmailInput
 	return &graph.VerifyEmailPayload{User: user}, nil
 }
 
-func (r mutations) ResendVerificationEmail(ctx context.Context) (*graph.ResendVerificationEmailPayload, error) {
+func (r mutationResolver) ResendVerificationEmail(ctx context.Context) (*graph.ResendVerificationEmailPayload, error) {
 	requested, err := r.Accounts.ResendVerification(ctx, callerOf(ctx))
 	if err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func (r mutations) ResendVerificationEmail(ctx context.Context) (*graph.ResendVe
 	return &graph.ResendVerificationEmailPayload{Requested: requested}, nil
 }
 
-func (r mutations) RevokeSession(ctx context.Context, input graph.RevokeSessionInput) (*graph.RevokeSessionPayload, error) {
+func (r mutationResolver) RevokeSession(ctx context.Context, input graph.RevokeSessionInput) (*graph.RevokeSessionPayload, error) {
 	if err := r.Accounts.RevokeSession(ctx, callerOf(ctx), input.SessionID); err != nil {
 		return nil, err
 	}
 	return &graph.RevokeSessionPayload{RevokedSessionID: input.SessionID}, nil
 }
 
-func (r mutations) CreateAPIToken(ctx context.Context, input graph.CreateAPITokenInput) (*graph.CreateAPITokenPayload, error) {
+func (r mutationResolver) CreateAPIToken(ctx context.Context, input graph.CreateAPITokenInput) (*graph.CreateAPITokenPayload, error) {
 	token, created, err := r.Accounts.CreateAPIToken(ctx, callerOf(ctx), input.Name, input.ExpiresAt)
 	if err != nil {
 		return nil, err
@@ -109,34 +109,34 @@ func (r mutations) CreateAPIToken(ctx context.Context, input graph.CreateAPIToke
 	return &graph.CreateAPITokenPayload{APIToken: created, Token: token}, nil
 }
 
-func (r mutations) RevokeAPIToken(ctx context.Context, input graph.RevokeAPITokenInput) (*graph.RevokeAPITokenPayload, error) {
+func (r mutationResolver) RevokeAPIToken(ctx context.Context, input graph.RevokeAPITokenInput) (*graph.RevokeAPITokenPayload, error) {
 	if err := r.Accounts.RevokeAPIToken(ctx, callerOf(ctx), input.APITokenID); err != nil {
 		return nil, err
 	}
 	return &graph.RevokeAPITokenPayload{RevokedAPITokenID: input.APITokenID}, nil
 }
 
-func (r viewers) ID(_ context.Context, viewer *account.Caller) (string, error) {
+func (r viewerResolver) ID(_ context.Context, viewer *account.Caller) (string, error) {
 	return db.ViewerIDOf(viewer.User.ID), nil
 }
 
-func (r viewers) EmailVerified(_ context.Context, viewer *account.Caller) (bool, error) {
+func (r viewerResolver) EmailVerified(_ context.Context, viewer *account.Caller) (bool, error) {
 	return viewer.User.EmailVerifiedAt != nil, nil
 }
 
-func (r viewers) Invitations(ctx context.Context, viewer *account.Caller) ([]*db.Membership, error) {
+func (r viewerResolver) Invitations(ctx context.Context, viewer *account.Caller) ([]*db.Membership, error) {
 	return r.DB.OpenInvitations(ctx, viewer.User)
 }
 
-func (r viewers) Sessions(ctx context.Context, viewer *account.Caller) ([]*db.Session, error) {
+func (r viewerResolver) Sessions(ctx context.Context, viewer *account.Caller) ([]*db.Session, error) {
 	return r.DB.SessionsOfUser(ctx, viewer.User.ID)
 }
 
-func (r viewers) APITokens(ctx context.Context, viewer *account.Caller) ([]*db.APIToken, error) {
+func (r viewerResolver) APITokens(ctx context.Context, viewer *account.Caller) ([]*db.APIToken, error) {
 	return r.DB.APITokensOfUser(ctx, viewer.User.ID)
 }
 
-func (r sessions) Current(ctx context.Context, session *db.Session) (bool, error) {
+func (r sessionResolver) Current(ctx context.Context, session *db.Session) (bool, error) {
 	caller := callerOf(ctx)
 	return caller != nil && caller.CredentialID() == session.ID, nil
 }

@@ -10,22 +10,22 @@ import (
 	"studio/graph"
 )
 
-func (r organizationFields) Billing(ctx context.Context, o *db.Organization) (*db.BillingAccount, error) {
+func (r organizationResolver) Billing(ctx context.Context, o *db.Organization) (*db.BillingAccount, error) {
 	return loadersOf(ctx).billing(ctx, o.ID)
 }
 
-func (r billings) ID(_ context.Context, b *db.BillingAccount) (string, error) {
+func (r billingResolver) ID(_ context.Context, b *db.BillingAccount) (string, error) {
 	return db.BillingIDOf(b.OrganizationID), nil
 }
 
-func (r billings) Status(_ context.Context, b *db.BillingAccount) (graph.BillingStatus, error) {
+func (r billingResolver) Status(_ context.Context, b *db.BillingAccount) (graph.BillingStatus, error) {
 	if b.Overdue {
 		return graph.BillingStatusPaymentOverdue, nil
 	}
 	return graph.BillingStatusOk, nil
 }
 
-func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, error) {
+func (r billingResolver) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, error) {
 	if b.PaymentMethodID == nil {
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func (r billings) Card(_ context.Context, b *db.BillingAccount) (*graph.Card, er
 	}, nil
 }
 
-func (r billings) Invoices(
+func (r billingResolver) Invoices(
 	ctx context.Context, b *db.BillingAccount, first *int32, after *string, last *int32, before *string, status *db.InvoiceStatus,
 ) (*graph.InvoiceConnection, error) {
 	var only db.InvoiceStatus
@@ -50,15 +50,15 @@ func (r billings) Invoices(
 		})
 }
 
-func (r billings) Coupons(ctx context.Context, b *db.BillingAccount) ([]*db.Coupon, error) {
+func (r billingResolver) Coupons(ctx context.Context, b *db.BillingAccount) ([]*db.Coupon, error) {
 	return loadersOf(ctx).couponLists.Load(ctx, b.OrganizationID)()
 }
 
-func (r billings) Credit(_ context.Context, b *db.BillingAccount) (*billing.Money, error) {
+func (r billingResolver) Credit(_ context.Context, b *db.BillingAccount) (*billing.Money, error) {
 	return billing.Dollars(b.Credit), nil
 }
 
-func (r billings) UpcomingInvoices(ctx context.Context, b *db.BillingAccount) ([]*billing.Upcoming, error) {
+func (r billingResolver) UpcomingInvoices(ctx context.Context, b *db.BillingAccount) ([]*billing.Upcoming, error) {
 	return loadersOf(ctx).upcoming.Load(ctx, b.OrganizationID)()
 }
 
@@ -66,53 +66,53 @@ func money(amount int64, currency string) (*billing.Money, error) {
 	return &billing.Money{Amount: int(amount), Currency: currency}, nil
 }
 
-func (r invoices) Subtotal(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) Subtotal(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.Subtotal, v.Currency)
 }
 
-func (r invoices) Discount(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) Discount(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.Discount, v.Currency)
 }
 
-func (r invoices) Tax(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) Tax(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.Tax, v.Currency)
 }
 
-func (r invoices) Total(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) Total(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.Total, v.Currency)
 }
 
-func (r invoices) AmountPaid(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) AmountPaid(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.AmountPaid, v.Currency)
 }
 
-func (r invoices) AmountDue(_ context.Context, v *db.Invoice) (*billing.Money, error) {
+func (r invoiceResolver) AmountDue(_ context.Context, v *db.Invoice) (*billing.Money, error) {
 	return money(v.AmountDue, v.Currency)
 }
 
-func (r invoiceLines) Amount(_ context.Context, line *db.InvoiceLine) (*billing.Money, error) {
+func (r invoiceLineResolver) Amount(_ context.Context, line *db.InvoiceLine) (*billing.Money, error) {
 	return money(line.Amount, line.Currency)
 }
 
-func (r invoiceLines) Instance(ctx context.Context, line *db.InvoiceLine) (*db.Instance, error) {
+func (r invoiceLineResolver) Instance(ctx context.Context, line *db.InvoiceLine) (*db.Instance, error) {
 	if line.InstanceID == "" {
 		return nil, nil
 	}
 	return loadersOf(ctx).instances.Load(ctx, line.InstanceID)()
 }
 
-func (r coupons) AmountOff(_ context.Context, k *db.Coupon) (*billing.Money, error) {
+func (r couponResolver) AmountOff(_ context.Context, k *db.Coupon) (*billing.Money, error) {
 	if k.AmountOff == nil {
 		return nil, nil
 	}
 	return money(*k.AmountOff, k.Currency)
 }
 
-func (r coupons) AddedBy(ctx context.Context, k *db.Coupon) (*db.User, error) {
+func (r couponResolver) AddedBy(ctx context.Context, k *db.Coupon) (*db.User, error) {
 	return optional(ctx, loadersOf(ctx).users, k.AddedByID)
 }
 
-func (r mutations) StartCardSetup(ctx context.Context, input graph.StartCardSetupInput) (*graph.StartCardSetupPayload, error) {
+func (r mutationResolver) StartCardSetup(ctx context.Context, input graph.StartCardSetupInput) (*graph.StartCardSetupPayload, error) {
 	secret, key, err := r.Bills.StartCardSetup(ctx, callerOf(ctx).User, input.OrganizationID)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (r mutations) StartCardSetup(ctx context.Context, input graph.StartCardSetu
 	return &graph.StartCardSetupPayload{ClientSecret: secret, PublishableKey: key}, nil
 }
 
-func (r mutations) SetCard(ctx context.Context, input graph.SetCardInput) (*graph.SetCardPayload, error) {
+func (r mutationResolver) SetCard(ctx context.Context, input graph.SetCardInput) (*graph.SetCardPayload, error) {
 	account, err := r.Bills.SetCard(ctx, callerOf(ctx).User, input.OrganizationID, input.PaymentMethodID)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (r mutations) SetCard(ctx context.Context, input graph.SetCardInput) (*grap
 	return &graph.SetCardPayload{Billing: account}, nil
 }
 
-func (r mutations) RemoveCard(ctx context.Context, input graph.RemoveCardInput) (*graph.RemoveCardPayload, error) {
+func (r mutationResolver) RemoveCard(ctx context.Context, input graph.RemoveCardInput) (*graph.RemoveCardPayload, error) {
 	account, err := r.Bills.RemoveCard(ctx, callerOf(ctx).User, input.OrganizationID)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (r mutations) RemoveCard(ctx context.Context, input graph.RemoveCardInput) 
 	return &graph.RemoveCardPayload{Billing: account}, nil
 }
 
-func (r mutations) AddCoupon(ctx context.Context, input graph.AddCouponInput) (*graph.AddCouponPayload, error) {
+func (r mutationResolver) AddCoupon(ctx context.Context, input graph.AddCouponInput) (*graph.AddCouponPayload, error) {
 	coupon, account, err := r.Bills.AddCoupon(ctx, callerOf(ctx).User, input.OrganizationID, input.Code)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (r mutations) AddCoupon(ctx context.Context, input graph.AddCouponInput) (*
 	return &graph.AddCouponPayload{Coupon: coupon, Billing: account}, nil
 }
 
-func (r mutations) PayInvoice(ctx context.Context, input graph.PayInvoiceInput) (*graph.PayInvoicePayload, error) {
+func (r mutationResolver) PayInvoice(ctx context.Context, input graph.PayInvoiceInput) (*graph.PayInvoicePayload, error) {
 	paid, err := r.Bills.PayInvoice(ctx, callerOf(ctx).User, input.InvoiceID)
 	if err != nil {
 		return nil, err

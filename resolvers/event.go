@@ -12,7 +12,7 @@ import (
 	"studio/transport"
 )
 
-func (r organizationFields) Events(
+func (r organizationResolver) Events(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.EventConnection, error) {
 	return connect(ctx, pageArguments{first, last, after, before}, db.EventList.Cursors(o.ID), (*db.Event).Key,
@@ -22,20 +22,20 @@ func (r organizationFields) Events(
 		func() func() (int, error) { return loadersOf(ctx).eventCounts.Load(ctx, o.ID) })
 }
 
-func (r events) Cursor(_ context.Context, e *db.Event) (string, error) {
+func (r eventResolver) Cursor(_ context.Context, e *db.Event) (string, error) {
 	return event.Cursor(e), nil
 }
 
-func (r events) Actor(ctx context.Context, e *db.Event) (*db.User, error) {
+func (r eventResolver) Actor(ctx context.Context, e *db.Event) (*db.User, error) {
 	return optional(ctx, loadersOf(ctx).users, e.ActorID)
 }
 
-func (r events) Organization(ctx context.Context, e *db.Event) (*db.Organization, error) {
+func (r eventResolver) Organization(ctx context.Context, e *db.Event) (*db.Organization, error) {
 	return loadersOf(ctx).organization(ctx, e.OrganizationID)
 }
 
 // Subject trusts that whoever sees an event may see its subject; see event.VisibleTo.
-func (r events) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, error) {
+func (r eventResolver) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, error) {
 	switch db.PrefixOf(e.SubjectID) {
 	case db.OrganizationPrefix:
 		return found(loadersOf(ctx).organization(ctx, e.SubjectID))
@@ -46,8 +46,8 @@ func (r events) Subject(ctx context.Context, e *db.Event) (graph.EventSubject, e
 	return subject, err
 }
 
-func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID string) (<-chan *db.Membership, error) {
-	stream, err := r.Events.Follow(ctx, follower(callerOf(ctx)), organizationID, nil, true)
+func (r subscriptionResolver) InvitationAccepted(ctx context.Context, organizationID string) (<-chan *db.Membership, error) {
+	stream, err := r.Events.Follow(ctx, subscriberOf(callerOf(ctx)), organizationID, nil, true)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (r subscriptions) InvitationAccepted(ctx context.Context, organizationID st
 	}), nil
 }
 
-func (r subscriptions) OrganizationEvents(ctx context.Context, organizationID string, after *string) (<-chan *db.Event, error) {
+func (r subscriptionResolver) OrganizationEvents(ctx context.Context, organizationID string, after *string) (<-chan *db.Event, error) {
 	var position *int64
 	if after != nil {
 		seq, err := event.Position(ctx, r.DB, organizationID, *after)
@@ -80,21 +80,21 @@ func (r subscriptions) OrganizationEvents(ctx context.Context, organizationID st
 		}
 		position = &seq
 	}
-	stream, err := r.Events.Follow(ctx, follower(callerOf(ctx)), organizationID, position, false)
+	stream, err := r.Events.Follow(ctx, subscriberOf(callerOf(ctx)), organizationID, position, false)
 	if err != nil {
 		return nil, err
 	}
 	return transport.Entries(ctx, stream.Next), nil
 }
 
-func (r subscriptions) InvitationReceived(ctx context.Context) (<-chan *db.Membership, error) {
-	stream, err := r.Events.Invitations(ctx, follower(callerOf(ctx)))
+func (r subscriptionResolver) InvitationReceived(ctx context.Context) (<-chan *db.Membership, error) {
+	stream, err := r.Events.Invitations(ctx, subscriberOf(callerOf(ctx)))
 	if err != nil {
 		return nil, err
 	}
 	return transport.Entries(ctx, stream.Next), nil
 }
 
-func follower(caller *account.Caller) event.Caller {
+func subscriberOf(caller *account.Caller) event.Caller {
 	return event.Caller{User: caller.User, CredentialID: caller.CredentialID()}
 }

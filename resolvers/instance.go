@@ -12,15 +12,15 @@ import (
 	"studio/instance"
 )
 
-func (r queries) Catalog(context.Context) (*graph.Catalog, error) {
+func (r queryResolver) Catalog(context.Context) (*graph.Catalog, error) {
 	return &graph.Catalog{Regions: instance.Regions(), StoragePlans: instance.StoragePlans()}, nil
 }
 
-func (r catalogs) ComputePlans(_ context.Context, _ *graph.Catalog, of *db.InstanceType) ([]*instance.ComputePlan, error) {
+func (r catalogResolver) ComputePlans(_ context.Context, _ *graph.Catalog, of *db.InstanceType) ([]*instance.ComputePlan, error) {
 	return instance.ComputePlans(of), nil
 }
 
-func (r organizationFields) InstanceCount(ctx context.Context, o *db.Organization) (*int32, error) {
+func (r organizationResolver) InstanceCount(ctx context.Context, o *db.Organization) (*int32, error) {
 	count, err := loadersOf(ctx).instanceCounts.Load(ctx, o.ID)()
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (r organizationFields) InstanceCount(ctx context.Context, o *db.Organizatio
 	return &total, nil
 }
 
-func (r organizationFields) Instances(
+func (r organizationResolver) Instances(
 	ctx context.Context, o *db.Organization, first *int32, after *string, last *int32, before *string,
 ) (*graph.InstanceConnection, error) {
 	return connect(ctx, pageArguments{first, last, after, before}, db.InstanceList.Cursors(o.ID), (*db.Instance).Key,
@@ -39,30 +39,30 @@ func (r organizationFields) Instances(
 		func() func() (int, error) { return loadersOf(ctx).instanceCounts.Load(ctx, o.ID) })
 }
 
-func (r instances) Organization(ctx context.Context, i *db.Instance) (*db.Organization, error) {
+func (r instanceResolver) Organization(ctx context.Context, i *db.Instance) (*db.Organization, error) {
 	return loadersOf(ctx).existingOrganization(ctx, i.OrganizationID)
 }
 
-func (r instances) Region(_ context.Context, i *db.Instance) (*instance.Region, error) {
+func (r instanceResolver) Region(_ context.Context, i *db.Instance) (*instance.Region, error) {
 	if i.RegionID == nil {
 		return nil, nil
 	}
 	return instance.RegionByID(*i.RegionID), nil
 }
 
-func (r instances) ComputePlan(_ context.Context, i *db.Instance) (*instance.ComputePlan, error) {
+func (r instanceResolver) ComputePlan(_ context.Context, i *db.Instance) (*instance.ComputePlan, error) {
 	return instance.ComputePlanByID(i.ComputePlanID), nil
 }
 
-func (r instances) Price(_ context.Context, i *db.Instance) (*billing.Money, error) {
+func (r instanceResolver) Price(_ context.Context, i *db.Instance) (*billing.Money, error) {
 	return billing.Dollars(i.Amount()), nil
 }
 
-func (r instances) StorageResizableAt(_ context.Context, i *db.Instance) (*time.Time, error) {
+func (r instanceResolver) StorageResizableAt(_ context.Context, i *db.Instance) (*time.Time, error) {
 	return instance.StorageResizableAt(i, r.DB.Now()), nil
 }
 
-func (r mutations) CreateInstance(ctx context.Context, input graph.CreateInstanceInput) (*graph.CreateInstancePayload, error) {
+func (r mutationResolver) CreateInstance(ctx context.Context, input graph.CreateInstanceInput) (*graph.CreateInstancePayload, error) {
 	created, err := r.Instances.Create(ctx, callerOf(ctx).User, input.OrganizationID, instance.Cloud{
 		Name: input.Name, Region: input.Region, ComputePlanID: input.ComputePlanID, StorageGB: int(input.StorageGb),
 	})
@@ -72,7 +72,7 @@ func (r mutations) CreateInstance(ctx context.Context, input graph.CreateInstanc
 	return &graph.CreateInstancePayload{Instance: created}, nil
 }
 
-func (r mutations) RegisterInstance(ctx context.Context, input graph.RegisterInstanceInput) (*graph.RegisterInstancePayload, error) {
+func (r mutationResolver) RegisterInstance(ctx context.Context, input graph.RegisterInstanceInput) (*graph.RegisterInstancePayload, error) {
 	registered, err := r.Instances.Register(ctx, callerOf(ctx).User, input.OrganizationID, instance.Installed{
 		Name: input.Name, Host: input.Host, Port: int(input.Port), TLS: input.Ssl, ComputePlanID: input.ComputePlanID,
 	})
@@ -82,7 +82,7 @@ func (r mutations) RegisterInstance(ctx context.Context, input graph.RegisterIns
 	return &graph.RegisterInstancePayload{Instance: registered}, nil
 }
 
-func (r mutations) ResizeInstance(ctx context.Context, input graph.ResizeInstanceInput) (*graph.ResizeInstancePayload, error) {
+func (r mutationResolver) ResizeInstance(ctx context.Context, input graph.ResizeInstanceInput) (*graph.ResizeInstancePayload, error) {
 	var storage *int
 	if input.StorageGb != nil {
 		size := int(*input.StorageGb)
@@ -95,7 +95,7 @@ func (r mutations) ResizeInstance(ctx context.Context, input graph.ResizeInstanc
 	return &graph.ResizeInstancePayload{Instance: resized}, nil
 }
 
-func (r mutations) DeleteInstance(ctx context.Context, input graph.DeleteInstanceInput) (*graph.DeleteInstancePayload, error) {
+func (r mutationResolver) DeleteInstance(ctx context.Context, input graph.DeleteInstanceInput) (*graph.DeleteInstancePayload, error) {
 	if err := r.Instances.Delete(ctx, callerOf(ctx).User, input.InstanceID, input.ConfirmName); err != nil {
 		return nil, err
 	}

@@ -10,11 +10,11 @@ import (
 	"studio/graph"
 )
 
-func (r queries) Invitation(ctx context.Context, token string) (*db.OpenInvitation, error) {
+func (r queryResolver) Invitation(ctx context.Context, token string) (*db.OpenInvitation, error) {
 	return r.Organizations.Preview(ctx, token)
 }
 
-func (r organizationFields) ViewerMembership(ctx context.Context, o *db.Organization) (*db.Membership, error) {
+func (r organizationResolver) ViewerMembership(ctx context.Context, o *db.Organization) (*db.Membership, error) {
 	own, err := loadersOf(ctx).viewerMembership(ctx, o.ID)
 	if err == nil && own == nil {
 		return nil, fault.ErrNoOrganization
@@ -22,7 +22,7 @@ func (r organizationFields) ViewerMembership(ctx context.Context, o *db.Organiza
 	return own, err
 }
 
-func (r organizationFields) Users(
+func (r organizationResolver) Users(
 	ctx context.Context, o *db.Organization,
 	first *int32, after *string, last *int32, before *string, status *db.MembershipStatus, search *string,
 ) (*graph.OrganizationUserConnection, error) {
@@ -43,19 +43,19 @@ func (r organizationFields) Users(
 		})
 }
 
-func (r organizationMembers) Organization(ctx context.Context, m *db.Membership) (*db.Organization, error) {
+func (r organizationUserResolver) Organization(ctx context.Context, m *db.Membership) (*db.Organization, error) {
 	return loadersOf(ctx).existingOrganization(ctx, m.OrganizationID)
 }
 
-func (r organizationMembers) User(ctx context.Context, m *db.Membership) (*db.User, error) {
+func (r organizationUserResolver) User(ctx context.Context, m *db.Membership) (*db.User, error) {
 	return optional(ctx, loadersOf(ctx).users, m.UserID)
 }
 
-func (r organizationMembers) InvitedBy(ctx context.Context, m *db.Membership) (*db.User, error) {
+func (r organizationUserResolver) InvitedBy(ctx context.Context, m *db.Membership) (*db.User, error) {
 	return optional(ctx, loadersOf(ctx).users, m.InvitedByID)
 }
 
-func (r mutations) InviteUser(ctx context.Context, input graph.InviteUserInput) (*graph.InviteUserPayload, error) {
+func (r mutationResolver) InviteUser(ctx context.Context, input graph.InviteUserInput) (*graph.InviteUserPayload, error) {
 	invited, err := r.Organizations.Invite(ctx, callerOf(ctx).User, input.OrganizationID, input.Email)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (r mutations) InviteUser(ctx context.Context, input graph.InviteUserInput) 
 	return &graph.InviteUserPayload{OrganizationUser: invited}, nil
 }
 
-func (r mutations) ResendInvitation(ctx context.Context, input graph.ResendInvitationInput) (*graph.ResendInvitationPayload, error) {
+func (r mutationResolver) ResendInvitation(ctx context.Context, input graph.ResendInvitationInput) (*graph.ResendInvitationPayload, error) {
 	invited, err := r.Organizations.ResendInvitation(ctx, callerOf(ctx).User, input.OrganizationUserID)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (r mutations) ResendInvitation(ctx context.Context, input graph.ResendInvit
 	return &graph.ResendInvitationPayload{OrganizationUser: invited}, nil
 }
 
-func (r mutations) AcceptInvitation(ctx context.Context, input graph.AcceptInvitationInput) (*graph.AcceptInvitationPayload, error) {
+func (r mutationResolver) AcceptInvitation(ctx context.Context, input graph.AcceptInvitationInput) (*graph.AcceptInvitationPayload, error) {
 	accepted, err := r.Organizations.Accept(ctx, callerOf(ctx).User, input.OrganizationUserID, input.Token)
 	if err != nil {
 		return nil, err
@@ -79,14 +79,14 @@ func (r mutations) AcceptInvitation(ctx context.Context, input graph.AcceptInvit
 	return &graph.AcceptInvitationPayload{OrganizationUser: accepted}, nil
 }
 
-func (r mutations) DeclineInvitation(ctx context.Context, input graph.DeclineInvitationInput) (*graph.DeclineInvitationPayload, error) {
+func (r mutationResolver) DeclineInvitation(ctx context.Context, input graph.DeclineInvitationInput) (*graph.DeclineInvitationPayload, error) {
 	if err := r.Organizations.Decline(ctx, callerOf(ctx).User, input.OrganizationUserID); err != nil {
 		return nil, err
 	}
 	return &graph.DeclineInvitationPayload{DeclinedOrganizationUserID: input.OrganizationUserID}, nil
 }
 
-func (r mutations) SetOrganizationOwner(ctx context.Context, input graph.SetOrganizationOwnerInput) (*graph.SetOrganizationOwnerPayload, error) {
+func (r mutationResolver) SetOrganizationOwner(ctx context.Context, input graph.SetOrganizationOwnerInput) (*graph.SetOrganizationOwnerPayload, error) {
 	changed, err := r.Organizations.SetOwner(ctx, callerOf(ctx).User, input.OrganizationUserID, input.IsOwner)
 	if err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func (r mutations) SetOrganizationOwner(ctx context.Context, input graph.SetOrga
 	return &graph.SetOrganizationOwnerPayload{OrganizationUser: changed}, nil
 }
 
-func (r mutations) RemoveOrganizationUser(ctx context.Context, input graph.RemoveOrganizationUserInput) (*graph.RemoveOrganizationUserPayload, error) {
+func (r mutationResolver) RemoveOrganizationUser(ctx context.Context, input graph.RemoveOrganizationUserInput) (*graph.RemoveOrganizationUserPayload, error) {
 	if err := r.Organizations.Remove(ctx, callerOf(ctx).User, input.OrganizationUserID, input.Confirm); err != nil {
 		return nil, err
 	}
 	return &graph.RemoveOrganizationUserPayload{RemovedOrganizationUserID: input.OrganizationUserID}, nil
 }
 
-func (r mutations) LeaveOrganization(ctx context.Context, input graph.LeaveOrganizationInput) (*graph.LeaveOrganizationPayload, error) {
+func (r mutationResolver) LeaveOrganization(ctx context.Context, input graph.LeaveOrganizationInput) (*graph.LeaveOrganizationPayload, error) {
 	if err := r.Organizations.Leave(ctx, callerOf(ctx).User, input.OrganizationID, input.ConfirmName); err != nil {
 		return nil, err
 	}

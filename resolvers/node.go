@@ -17,7 +17,7 @@ import (
 // maxNodes bounds how many nodes are fetched at once.
 const maxNodes = 100
 
-func (r queries) Node(ctx context.Context, id string) (graph.Node, error) {
+func (r queryResolver) Node(ctx context.Context, id string) (graph.Node, error) {
 	caller, err := requireCaller(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (r queries) Node(ctx context.Context, id string) (graph.Node, error) {
 	return nil, nil
 }
 
-func (r queries) Nodes(ctx context.Context, ids []string) ([]graph.Node, error) {
+func (r queryResolver) Nodes(ctx context.Context, ids []string) ([]graph.Node, error) {
 	if len(ids) > maxNodes {
 		return nil, fault.Invalid("ids", "Ask for at most %d nodes at once.", maxNodes)
 	}

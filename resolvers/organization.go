@@ -12,7 +12,7 @@ import (
 	"studio/organization"
 )
 
-func (r queries) Organization(ctx context.Context, id string) (*db.Organization, error) {
+func (r queryResolver) Organization(ctx context.Context, id string) (*db.Organization, error) {
 	return r.visibleOrganization(ctx, id)
 }
 
@@ -28,7 +28,7 @@ func (r *Resolvers) visibleOrganization(ctx context.Context, id string) (*db.Org
 	return loadersOf(ctx).organization(ctx, id)
 }
 
-func (r queries) OrganizationBySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
+func (r queryResolver) OrganizationBySubdomain(ctx context.Context, subdomain string) (*db.Organization, error) {
 	found, err := r.Organizations.BySubdomain(ctx, subdomain)
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
@@ -39,7 +39,7 @@ func (r queries) OrganizationBySubdomain(ctx context.Context, subdomain string) 
 	return r.visibleOrganization(ctx, found.ID)
 }
 
-func (r queries) SubdomainAvailability(ctx context.Context, subdomain string) (*graph.SubdomainAvailability, error) {
+func (r queryResolver) SubdomainAvailability(ctx context.Context, subdomain string) (*graph.SubdomainAvailability, error) {
 	subdomain, reason, err := r.Organizations.Availability(ctx, subdomain)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (r queries) SubdomainAvailability(ctx context.Context, subdomain string) (*
 	return &graph.SubdomainAvailability{Subdomain: subdomain, Available: true}, nil
 }
 
-func (r viewers) Organizations(
+func (r viewerResolver) Organizations(
 	ctx context.Context, viewer *account.Caller,
 	first *int32, after *string, last *int32, before *string, search *string, orderBy *graph.OrganizationOrder,
 ) (*graph.OrganizationConnection, error) {
@@ -74,11 +74,11 @@ func (r viewers) Organizations(
 		})
 }
 
-func (r viewers) LandingOrganization(ctx context.Context, viewer *account.Caller) (*db.Organization, error) {
+func (r viewerResolver) LandingOrganization(ctx context.Context, viewer *account.Caller) (*db.Organization, error) {
 	return r.Resolvers.Organizations.Landing(ctx, viewer.User)
 }
 
-func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
+func (r organizationResolver) DeletionBlockers(ctx context.Context, o *db.Organization) ([]*organization.Blocker, error) {
 	instances, err := loadersOf(ctx).instanceCounts.Load(ctx, o.ID)()
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (r organizationFields) DeletionBlockers(ctx context.Context, o *db.Organiza
 	return organization.DeletionBlockers(instances), nil
 }
 
-func (r mutations) CreateOrganization(ctx context.Context, input graph.CreateOrganizationInput) (*graph.CreateOrganizationPayload, error) {
+func (r mutationResolver) CreateOrganization(ctx context.Context, input graph.CreateOrganizationInput) (*graph.CreateOrganizationPayload, error) {
 	created, err := r.Organizations.Create(ctx, callerOf(ctx).User, input.Name, input.Subdomain)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (r mutations) CreateOrganization(ctx context.Context, input graph.CreateOrg
 	return &graph.CreateOrganizationPayload{Organization: created}, nil
 }
 
-func (r mutations) UpdateOrganization(ctx context.Context, input graph.UpdateOrganizationInput) (*graph.UpdateOrganizationPayload, error) {
+func (r mutationResolver) UpdateOrganization(ctx context.Context, input graph.UpdateOrganizationInput) (*graph.UpdateOrganizationPayload, error) {
 	renamed, err := r.Organizations.Rename(ctx, callerOf(ctx).User, input.OrganizationID, input.Name)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (r mutations) UpdateOrganization(ctx context.Context, input graph.UpdateOrg
 	return &graph.UpdateOrganizationPayload{Organization: renamed}, nil
 }
 
-func (r mutations) DeleteOrganization(ctx context.Context, input graph.DeleteOrganizationInput) (*graph.DeleteOrganizationPayload, error) {
+func (r mutationResolver) DeleteOrganization(ctx context.Context, input graph.DeleteOrganizationInput) (*graph.DeleteOrganizationPayload, error) {
 	if err := r.Organizations.Delete(ctx, callerOf(ctx).User, input.OrganizationID, input.ConfirmName); err != nil {
 		return nil, err
 	}

@@ -38,43 +38,43 @@ type Resolvers struct {
 }
 
 type (
-	queries             struct{ *Resolvers }
-	mutations           struct{ *Resolvers }
-	subscriptions       struct{ *Resolvers }
-	viewers             struct{ *Resolvers }
-	sessions            struct{ *Resolvers }
-	organizationFields  struct{ *Resolvers }
-	organizationMembers struct{ *Resolvers }
-	events              struct{ *Resolvers }
-	catalogs            struct{ *Resolvers }
-	instances           struct{ *Resolvers }
-	billings            struct{ *Resolvers }
-	invoices            struct{ *Resolvers }
-	invoiceLines        struct{ *Resolvers }
-	coupons             struct{ *Resolvers }
-	webhookEndpoints    struct{ *Resolvers }
-	webhookDeliveries   struct{ *Resolvers }
+	queryResolver            struct{ *Resolvers }
+	mutationResolver         struct{ *Resolvers }
+	subscriptionResolver     struct{ *Resolvers }
+	viewerResolver           struct{ *Resolvers }
+	sessionResolver          struct{ *Resolvers }
+	organizationResolver     struct{ *Resolvers }
+	organizationUserResolver struct{ *Resolvers }
+	eventResolver            struct{ *Resolvers }
+	catalogResolver          struct{ *Resolvers }
+	instanceResolver         struct{ *Resolvers }
+	billingResolver          struct{ *Resolvers }
+	invoiceResolver          struct{ *Resolvers }
+	invoiceLineResolver      struct{ *Resolvers }
+	couponResolver           struct{ *Resolvers }
+	webhookEndpointResolver  struct{ *Resolvers }
+	webhookDeliveryResolver  struct{ *Resolvers }
 )
 
 // root gives gqlgen the resolvers of each type.
 type root struct{ *Resolvers }
 
-func (r root) Query() graph.QueryResolver                       { return queries(r) }
-func (r root) Mutation() graph.MutationResolver                 { return mutations(r) }
-func (r root) Subscription() graph.SubscriptionResolver         { return subscriptions(r) }
-func (r root) Viewer() graph.ViewerResolver                     { return viewers(r) }
-func (r root) Session() graph.SessionResolver                   { return sessions(r) }
-func (r root) Organization() graph.OrganizationResolver         { return organizationFields(r) }
-func (r root) OrganizationUser() graph.OrganizationUserResolver { return organizationMembers(r) }
-func (r root) Event() graph.EventResolver                       { return events(r) }
-func (r root) Catalog() graph.CatalogResolver                   { return catalogs(r) }
-func (r root) Instance() graph.InstanceResolver                 { return instances(r) }
-func (r root) Billing() graph.BillingResolver                   { return billings(r) }
-func (r root) Invoice() graph.InvoiceResolver                   { return invoices(r) }
-func (r root) InvoiceLine() graph.InvoiceLineResolver           { return invoiceLines(r) }
-func (r root) Coupon() graph.CouponResolver                     { return coupons(r) }
-func (r root) WebhookEndpoint() graph.WebhookEndpointResolver   { return webhookEndpoints(r) }
-func (r root) WebhookDelivery() graph.WebhookDeliveryResolver   { return webhookDeliveries(r) }
+func (r root) Query() graph.QueryResolver                       { return queryResolver(r) }
+func (r root) Mutation() graph.MutationResolver                 { return mutationResolver(r) }
+func (r root) Subscription() graph.SubscriptionResolver         { return subscriptionResolver(r) }
+func (r root) Viewer() graph.ViewerResolver                     { return viewerResolver(r) }
+func (r root) Session() graph.SessionResolver                   { return sessionResolver(r) }
+func (r root) Organization() graph.OrganizationResolver         { return organizationResolver(r) }
+func (r root) OrganizationUser() graph.OrganizationUserResolver { return organizationUserResolver(r) }
+func (r root) Event() graph.EventResolver                       { return eventResolver(r) }
+func (r root) Catalog() graph.CatalogResolver                   { return catalogResolver(r) }
+func (r root) Instance() graph.InstanceResolver                 { return instanceResolver(r) }
+func (r root) Billing() graph.BillingResolver                   { return billingResolver(r) }
+func (r root) Invoice() graph.InvoiceResolver                   { return invoiceResolver(r) }
+func (r root) InvoiceLine() graph.InvoiceLineResolver           { return invoiceLineResolver(r) }
+func (r root) Coupon() graph.CouponResolver                     { return couponResolver(r) }
+func (r root) WebhookEndpoint() graph.WebhookEndpointResolver   { return webhookEndpointResolver(r) }
+func (r root) WebhookDelivery() graph.WebhookDeliveryResolver   { return webhookDeliveryResolver(r) }
 
 // optional loads what an ID names, and nothing when there is none.
 func optional[T any](ctx context.Context, from *dataloader.Loader[string, *T], id *string) (*T, error) {

@@ -13,19 +13,19 @@ import (
 // maxDeliveries is how many deliveries of an endpoint are shown.
 const maxDeliveries = 50
 
-func (r organizationFields) WebhookEndpoints(ctx context.Context, o *db.Organization) ([]*db.WebhookEndpoint, error) {
+func (r organizationResolver) WebhookEndpoints(ctx context.Context, o *db.Organization) ([]*db.WebhookEndpoint, error) {
 	return loadersOf(ctx).webhookEndpointLists.Load(ctx, o.ID)()
 }
 
-func (r webhookEndpoints) EventTypes(_ context.Context, e *db.WebhookEndpoint) ([]db.EventType, error) {
+func (r webhookEndpointResolver) EventTypes(_ context.Context, e *db.WebhookEndpoint) ([]db.EventType, error) {
 	return e.EventTypes(), nil
 }
 
-func (r webhookEndpoints) CreatedBy(ctx context.Context, e *db.WebhookEndpoint) (*db.User, error) {
+func (r webhookEndpointResolver) CreatedBy(ctx context.Context, e *db.WebhookEndpoint) (*db.User, error) {
 	return optional(ctx, loadersOf(ctx).users, e.CreatedByID)
 }
 
-func (r webhookEndpoints) Deliveries(ctx context.Context, e *db.WebhookEndpoint) ([]*db.WebhookDelivery, error) {
+func (r webhookEndpointResolver) Deliveries(ctx context.Context, e *db.WebhookEndpoint) ([]*db.WebhookDelivery, error) {
 	rows, err := loadersOf(ctx).webhookDeliveries.Load(ctx, e.ID)()
 	if err != nil {
 		return nil, err
@@ -33,11 +33,11 @@ func (r webhookEndpoints) Deliveries(ctx context.Context, e *db.WebhookEndpoint)
 	return rows.Nodes, nil
 }
 
-func (r webhookDeliveries) Event(ctx context.Context, d *db.WebhookDelivery) (*db.Event, error) {
+func (r webhookDeliveryResolver) Event(ctx context.Context, d *db.WebhookDelivery) (*db.Event, error) {
 	return optional(ctx, loadersOf(ctx).events, d.EventID)
 }
 
-func (r mutations) CreateWebhookEndpoint(ctx context.Context, input graph.CreateWebhookEndpointInput) (*graph.CreateWebhookEndpointPayload, error) {
+func (r mutationResolver) CreateWebhookEndpoint(ctx context.Context, input graph.CreateWebhookEndpointInput) (*graph.CreateWebhookEndpointPayload, error) {
 	created, secret, err := r.Webhooks.Create(ctx, callerOf(ctx).User, input.OrganizationID, input.URL, input.EventTypes)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (r mutations) CreateWebhookEndpoint(ctx context.Context, input graph.Create
 	return &graph.CreateWebhookEndpointPayload{WebhookEndpoint: created, Secret: secret}, nil
 }
 
-func (r mutations) UpdateWebhookEndpoint(ctx context.Context, input graph.UpdateWebhookEndpointInput) (*graph.UpdateWebhookEndpointPayload, error) {
+func (r mutationResolver) UpdateWebhookEndpoint(ctx context.Context, input graph.UpdateWebhookEndpointInput) (*graph.UpdateWebhookEndpointPayload, error) {
 	change := webhook.Change{URL: input.URL, Enabled: input.Enabled}
 	if input.EventTypes != nil {
 		change.EventTypes = &input.EventTypes
@@ -57,7 +57,7 @@ func (r mutations) UpdateWebhookEndpoint(ctx context.Context, input graph.Update
 	return &graph.UpdateWebhookEndpointPayload{WebhookEndpoint: changed}, nil
 }
 
-func (r mutations) RotateWebhookSecret(ctx context.Context, input graph.RotateWebhookSecretInput) (*graph.RotateWebhookSecretPayload, error) {
+func (r mutationResolver) RotateWebhookSecret(ctx context.Context, input graph.RotateWebhookSecretInput) (*graph.RotateWebhookSecretPayload, error) {
 	rotated, secret, err := r.Webhooks.Rotate(ctx, callerOf(ctx).User, input.WebhookEndpointID)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (r mutations) RotateWebhookSecret(ctx context.Context, input graph.RotateWe
 	return &graph.RotateWebhookSecretPayload{WebhookEndpoint: rotated, Secret: secret}, nil
 }
 
-func (r mutations) TestWebhookEndpoint(ctx context.Context, input graph.TestWebhookEndpointInput) (*graph.TestWebhookEndpointPayload, error) {
+func (r mutationResolver) TestWebhookEndpoint(ctx context.Context, input graph.TestWebhookEndpointInput) (*graph.TestWebhookEndpointPayload, error) {
 	delivery, err := r.Webhooks.Test(ctx, callerOf(ctx).User, input.WebhookEndpointID)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (r mutations) TestWebhookEndpoint(ctx context.Context, input graph.TestWebh
 	return &graph.TestWebhookEndpointPayload{Delivery: delivery}, nil
 }
 
-func (r mutations) DeleteWebhookEndpoint(ctx context.Context, input graph.DeleteWebhookEndpointInput) (*graph.DeleteWebhookEndpointPayload, error) {
+func (r mutationResolver) DeleteWebhookEndpoint(ctx context.Context, input graph.DeleteWebhookEndpointInput) (*graph.DeleteWebhookEndpointPayload, error) {
 	if err := r.Webhooks.Delete(ctx, callerOf(ctx).User, input.WebhookEndpointID); err != nil {
 		return nil, err
 	}
