@@ -21,11 +21,11 @@ type databaseSettings struct {
 
 // Validate checks the settings; kong calls it.
 func (s *databaseSettings) Validate() error {
-	return of("STUDIO_DATABASE_URL", db.ParseURL(s.DatabaseURL))
+	return settingError("STUDIO_DATABASE_URL", db.ParseURL(s.DatabaseURL))
 }
 
-// of names the setting that an error is about.
-func of(name string, err error) error {
+// settingError names the setting that an error is about.
+func settingError(name string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %s", name, strings.Join(strings.Fields(err.Error()), " ")) // one line
 	}
@@ -48,7 +48,7 @@ type (
 func (s *databaseSettings) with(use func(database *db.DB) error) error {
 	database, err := db.Open(s.DatabaseURL)
 	if err != nil {
-		return of("STUDIO_DATABASE_URL", err)
+		return settingError("STUDIO_DATABASE_URL", err)
 	}
 	return errors.Join(use(database), database.Close())
 }
@@ -56,7 +56,7 @@ func (s *databaseSettings) with(use func(database *db.DB) error) error {
 // withExisting is like with, but requires the database to exist.
 func (s *databaseSettings) withExisting(use func(database *db.DB) error) error {
 	if err := db.CheckExists(s.DatabaseURL); err != nil {
-		return of("STUDIO_DATABASE_URL", err)
+		return settingError("STUDIO_DATABASE_URL", err)
 	}
 	return s.with(use)
 }

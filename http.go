@@ -23,27 +23,27 @@ import (
 
 // handler serves all that is reached over HTTP. Leaving is done when requests are to go elsewhere, and
 // draining when streams are to end.
-func (s *serveCommand) handler(leaving, draining context.Context, studio *studio) http.Handler {
+func (s *serveCommand) handler(leaving, draining context.Context, app *studio) http.Handler {
 	mux := http.NewServeMux()
-	studio.edge.Register(mux, resolvers.HandlerOptions{
+	app.edge.Register(mux, resolvers.HandlerOptions{
 		Secure: s.onHTTPS(),
 		// The server's own too, in case a proxy changes the Host that a WebSocket's origin is compared with.
 		Origins:        append(s.CORSOrigins, s.PublicURL),
 		TrustedProxies: s.trustedProxies,
 		RateLimit:      s.rateLimit,
 		Traced:         s.traced,
-		Open:           &studio.open,
+		Open:           &app.open,
 		Draining:       draining,
 	})
-	mux.Handle("/webhooks/stripe", studio.bills.Webhook())
+	mux.Handle("/webhooks/stripe", app.bills.Webhook())
 	mux.Handle("/", web.Pages(s.Stripe.SecretKey != ""))
-	mux.Handle("/dev/", studio.dev())
+	mux.Handle("/dev/", app.dev())
 	for _, closed := range []string{"/graphql/", "/webhooks/"} { // what is missing there is no page of the front end
 		mux.Handle(closed, http.NotFoundHandler())
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /readyz", readiness(leaving, studio.database))
-	mux.Handle("GET /metrics", studio.metrics())
+	mux.Handle("GET /readyz", readiness(leaving, app.database))
+	mux.Handle("GET /metrics", app.metrics())
 	handler := unkept(leaving, s.secured(arriving(bodyTime, mux)))
 	if s.traced {
 		handler = traced(handler)

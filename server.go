@@ -64,7 +64,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
 	stopTracing, err := startTracing(ctx)
 	if err != nil {
-		return of("OTEL_TRACES_EXPORTER", err)
+		return settingError("OTEL_TRACES_EXPORTER", err)
 	}
 	var options []db.Option
 	if s.traced = stopTracing != nil; s.traced {
@@ -72,27 +72,27 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	}
 	database, err := db.Open(s.DatabaseURL, options...)
 	if err != nil {
-		return of("STUDIO_DATABASE_URL", err)
+		return settingError("STUDIO_DATABASE_URL", err)
 	}
 	defer func() { _ = database.Close() }()
 	if err := database.Migrate(ctx); err != nil {
-		return of("STUDIO_DATABASE_URL", err)
+		return settingError("STUDIO_DATABASE_URL", err)
 	}
 	listener, err := listen(ctx, s.Addr)
 	if err != nil {
-		return of("STUDIO_ADDR", err)
+		return settingError("STUDIO_ADDR", err)
 	}
 	// After listening, which fails for a server that is started by mistake while another one runs.
 	if err := database.ReleaseJobs(ctx); err != nil {
-		return of("STUDIO_DATABASE_URL", err)
+		return settingError("STUDIO_DATABASE_URL", err)
 	}
 
-	var studio *studio
+	var app *studio
 	if s.Stripe.SecretKey != "" {
-		studio = s.wire(database, billing.Settings(s.Stripe))
+		app = s.wire(database, billing.Settings(s.Stripe))
 	} else {
 		var closeSandbox func() error
-		if studio, closeSandbox, err = s.wireWithSandbox(ctx, database, listener.Addr()); err != nil {
+		if app, closeSandbox, err = s.wireWithSandbox(ctx, database, listener.Addr()); err != nil {
 			return err
 		}
 		defer func() { _ = closeSandbox() }() // open until the last job has ended
@@ -100,9 +100,9 @@ func (s *serveCommand) Run(ctx context.Context) error {
 
 	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
 	defer drain()
-	serving := &serving{
+	running := &serving{
 		server: &http.Server{
-			Handler:           s.handler(ctx, draining, studio),
+			Handler:           s.handler(ctx, draining, app),
 			ReadHeaderTimeout: 10 * time.Second,
 			MaxHeaderBytes:    64 << 10,
 			IdleTimeout:       2 * time.Minute,
@@ -112,26 +112,26 @@ func (s *serveCommand) Run(ctx context.Context) error {
 		listener:       listener,
 		failed:         make(chan error, 1),
 		drain:          drain,
-		open:           &studio.open,
-		stopBackground: studio.startBackground(log.WithContext(context.WithoutCancel(ctx))),
+		open:           &app.open,
+		stopBackground: app.startBackground(log.WithContext(context.WithoutCancel(ctx))),
 		stopTracing:    stopTracing,
 	}
-	go func() { serving.failed <- serving.server.Serve(listener) }()
+	go func() { running.failed <- running.server.Serve(listener) }()
 	log.Info().Str("studio", s.PublicURL).Str("playground", s.PublicURL+"/playground").Msg("serving")
 	if !web.Built() {
 		log.Warn().Msg("the front end and the Playground are not built: make run builds them, with Node.js; the API is served all the same")
 	}
-	if studio.sandbox != nil {
+	if app.sandbox != nil {
 		log.Info().Msg("no STUDIO_STRIPE_SECRET_KEY: the embedded sandbox stands in for Stripe, and no card is ever charged")
 	}
 	if s.SMTPURL == "" {
 		log.Info().Str("mailbox", s.PublicURL+"/dev/mailbox").Msg("no STUDIO_SMTP_URL: mails go to the mailbox page only")
 	}
 	select {
-	case err := <-serving.failed:
+	case err := <-running.failed:
 		return err
 	case <-ctx.Done():
-		return serving.stop(context.WithoutCancel(ctx), s.shutdownDelay)
+		return running.stop(context.WithoutCancel(ctx), s.shutdownDelay)
 	}
 }
 
@@ -157,18 +157,18 @@ func (s *serveCommand) wireWithSandbox(ctx context.Context, database *db.DB, ser
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on the loopback interface: %w", err)
 	}
-	studio := s.wire(database, billing.Settings{
+	app := s.wire(database, billing.Settings{
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
 		APIURL: "http://" + sandbox.Addr().String(),
 	})
-	studio.sandbox = stripesandbox.New(database, studio.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
-	go func() { _ = http.Serve(sandbox, studio.sandbox.API()) }()
-	return studio, sandbox.Close, nil
+	app.sandbox = stripesandbox.New(database, app.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
+	go func() { _ = http.Serve(sandbox, app.sandbox.API()) }()
+	return app, sandbox.Close, nil
 }
 
 // wire connects the parts, but for the sandbox, which has to know where the server is reached.
 func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
-	studio := &studio{
+	app := &studio{
 		database: database,
 		jobs:     job.NewQueue(database, studiomail.ErrPermanent),
 		events:   event.NewHub(database),
@@ -177,19 +177,19 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	if s.SMTPURL != "" {
 		mails = studiomail.NewSMTP(s.smtpServer, s.mailFrom)
 	} else {
-		studio.mailbox = studiomail.NewMailbox(database.Now)
-		mails = studio.mailbox
+		app.mailbox = studiomail.NewMailbox(database.Now)
+		mails = app.mailbox
 	}
-	studio.bills = billing.New(database, studio.jobs, mails, s.PublicURL, stripe, instance.Items)
-	studio.organizations = organization.New(database, studio.jobs, mails, s.PublicURL, studio.bills.Close)
-	studio.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
-	studio.accounts = account.New(database, studio.jobs, mails, studio.organizations, s.PublicURL)
-	studio.edge = &resolvers.Resolvers{
-		DB: database, Accounts: studio.accounts, Organizations: studio.organizations, Bills: studio.bills,
-		Instances: instance.New(database, studio.jobs, studio.bills, instance.Embedded{Delay: instance.EmbeddedDelay}),
-		Webhooks:  studio.webhooks, Events: studio.events,
+	app.bills = billing.New(database, app.jobs, mails, s.PublicURL, stripe, instance.Items)
+	app.organizations = organization.New(database, app.jobs, mails, s.PublicURL, app.bills.Close)
+	app.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
+	app.accounts = account.New(database, app.jobs, mails, app.organizations, s.PublicURL)
+	app.edge = &resolvers.Resolvers{
+		DB: database, Accounts: app.accounts, Organizations: app.organizations, Bills: app.bills,
+		Instances: instance.New(database, app.jobs, app.bills, instance.Embedded{Delay: instance.EmbeddedDelay}),
+		Webhooks:  app.webhooks, Events: app.events,
 	}
-	return studio
+	return app
 }
 
 // loopback is how a process on this machine reaches what listens on an address, also on one that

@@ -61,11 +61,11 @@ func (s *serveCommand) Validate() error {
 		s.PublicURL = "http://" + net.JoinHostPort(host, strconv.FormatUint(number, 10))
 	}
 	if s.PublicURL, err = origin(s.PublicURL, false); err != nil {
-		return of("STUDIO_PUBLIC_URL", err)
+		return settingError("STUDIO_PUBLIC_URL", err)
 	}
 	for i := range s.CORSOrigins {
 		if s.CORSOrigins[i], err = origin(s.CORSOrigins[i], false); err != nil {
-			return of("STUDIO_CORS_ORIGINS", err)
+			return settingError("STUDIO_CORS_ORIGINS", err)
 		}
 	}
 	if s.trustedProxies, err = realclientip.AddressesAndRangesToIPNets(s.Proxies...); err != nil {
@@ -78,7 +78,7 @@ func (s *serveCommand) Validate() error {
 	s.rateLimit = int(limit)
 	if s.SMTPURL != "" {
 		if s.smtpServer, err = studiomail.ParseServer(s.SMTPURL); err != nil {
-			return of("STUDIO_SMTP_URL", err)
+			return settingError("STUDIO_SMTP_URL", err)
 		}
 	}
 	if s.shutdownDelay, err = time.ParseDuration(s.Delay); err != nil || s.shutdownDelay < 0 || s.shutdownDelay > maxShutdownDelay {
@@ -93,7 +93,7 @@ func (s *serveCommand) Validate() error {
 	if s.SMTPURL != "" || s.MailFrom != "" {
 		s.mailFrom, err = studiomail.ParseFrom(s.MailFrom)
 	}
-	return of("STUDIO_MAIL_FROM", err)
+	return settingError("STUDIO_MAIL_FROM", err)
 }
 
 // stripeSettings are the keys of an account with Stripe; without them the sandbox stands in for it.
@@ -127,7 +127,7 @@ func (s *stripeSettings) check() (err error) {
 		return errors.New("STUDIO_STRIPE_API_URL: is of no use without STUDIO_STRIPE_SECRET_KEY; the sandbox needs no URL")
 	}
 	s.APIURL, err = origin(s.APIURL, true)
-	return of("STUDIO_STRIPE_API_URL", err)
+	return settingError("STUDIO_STRIPE_API_URL", err)
 }
 
 // webhookSettings are for the endpoints that organizations have their events sent to.
