@@ -17,9 +17,9 @@ import (
 // billJob is the kind of the jobs that have Stripe bill for changes.
 const billJob = "bill instance"
 
-// paid is the job's payload: a change that Stripe bills for. The terms are fixed when the change is
+// billPayload is a change that Stripe bills for. The terms are fixed when the change is
 // requested, since the catalog may have changed by the time the job runs.
-type paid struct {
+type billPayload struct {
 	InstanceID, ActorID string
 	// Event is INSTANCE_CREATED, INSTANCE_UPDATED for a resize, or INSTANCE_DELETED; Summary describes
 	// the first two in the log.
@@ -34,7 +34,7 @@ type paid struct {
 
 // startBilling has Stripe bill for a change of the instance, which the caller stores afterwards and,
 // once that is committed, gives to billNow or do.
-func (i *Instances) startBilling(ctx context.Context, tx *db.DB, instance *db.Instance, change paid) error {
+func (i *Instances) startBilling(ctx context.Context, tx *db.DB, instance *db.Instance, change billPayload) error {
 	change.InstanceID = instance.ID
 	id, err := i.jobs.Enqueue(ctx, tx, billJob, change, job.InLane(instance.OrganizationID), job.Foreground())
 	instance.JobID = &id
@@ -54,12 +54,12 @@ func (i *Instances) billNow(ctx context.Context, instance *db.Instance) (*db.Ins
 }
 
 // bill is the job.
-func (i *Instances) bill(ctx context.Context, jobID string, change paid) error {
+func (i *Instances) bill(ctx context.Context, jobID string, change billPayload) error {
 	actor, err := i.db.UserByID(ctx, change.ActorID)
 	if err != nil {
 		return err
 	}
-	instance, err := turn(ctx, i.db, jobID, change.InstanceID)
+	instance, err := instanceOfJob(ctx, i.db, jobID, change.InstanceID)
 	if instance == nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func (i *Instances) bill(ctx context.Context, jobID string, change paid) error {
 
 // billed gives a change that is paid for its effect, in the transaction in which billing stores what
 // Stripe said.
-func (i *Instances) billed(ctx context.Context, tx *db.DB, jobID string, actor *db.User, change paid) error {
-	instance, err := turn(ctx, tx, jobID, change.InstanceID)
+func (i *Instances) billed(ctx context.Context, tx *db.DB, jobID string, actor *db.User, change billPayload) error {
+	instance, err := instanceOfJob(ctx, tx, jobID, change.InstanceID)
 	if instance == nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (i *Instances) billed(ctx context.Context, tx *db.DB, jobID string, actor *
 }
 
 // billGivenUp ends what Stripe has not answered for a day.
-func (i *Instances) billGivenUp(ctx context.Context, jobID string, change paid) error {
+func (i *Instances) billGivenUp(ctx context.Context, jobID string, change billPayload) error {
 	return i.takeBack(ctx, jobID, change, "The payment service did not answer.")
 }
 
 // takeBack undoes a change that is not paid for. A caller who waits for the job learns why from its
 // error. Otherwise the log says so to the owners. That an instance stays, it says to everybody, as it had
 // said that it was being deleted.
-func (i *Instances) takeBack(ctx context.Context, jobID string, change paid, reason string) error {
+func (i *Instances) takeBack(ctx context.Context, jobID string, change billPayload, reason string) error {
 	return i.inTurn(ctx, jobID, change.InstanceID, func(tx *db.DB, instance *db.Instance) error {
 		if change.Event == db.InstanceCreated {
 			if err := tx.DeleteInstance(ctx, instance.ID); err != nil {

@@ -111,7 +111,7 @@ func (i *Instances) add(
 		if err := billing.Affordable(ctx, tx, organizationID); err != nil {
 			return err
 		}
-		err = i.startBilling(ctx, tx, added, paid{ActorID: actor.ID, Event: db.InstanceCreated, Summary: summary, Items: items})
+		err = i.startBilling(ctx, tx, added, billPayload{ActorID: actor.ID, Event: db.InstanceCreated, Summary: summary, Items: items})
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (i *Instances) Delete(ctx context.Context, actor *db.User, instanceID, conf
 		billed = deleted.Amount() > 0 || deleted.SubscriptionID != nil
 		var err error
 		if billed {
-			err = i.startBilling(ctx, tx, deleted, paid{ActorID: actor.ID, Event: db.InstanceDeleted, Before: before})
+			err = i.startBilling(ctx, tx, deleted, billPayload{ActorID: actor.ID, Event: db.InstanceDeleted, Before: before})
 		} else {
 			err = i.startProvisioning(ctx, tx, deleted, actor.ID)
 		}

@@ -31,8 +31,8 @@ type Instances struct {
 // New makes the rules work on a database.
 func New(database *db.DB, jobs *job.Queue, bills *billing.Billing, provisioner Provisioner) *Instances {
 	i := &Instances{db: database, jobs: jobs, bills: bills, provisioner: provisioner}
-	job.Handle(jobs, billJob, job.Handler[paid]{Do: i.bill, Failed: i.billGivenUp})
-	job.Handle(jobs, provisionJob, job.Handler[provisioning]{Do: i.provision, Failed: i.provisionGivenUp})
+	job.Handle(jobs, billJob, job.Handler[billPayload]{Do: i.bill, Failed: i.billGivenUp})
+	job.Handle(jobs, provisionJob, job.Handler[provisionPayload]{Do: i.provision, Failed: i.provisionGivenUp})
 	return i
 }
 
@@ -107,7 +107,7 @@ func refuseBusy(instance *db.Instance) error {
 // inTurn does what a job has to do to an instance in a transaction under the organization's lock;
 // nothing when it is not the job's turn.
 func (i *Instances) inTurn(ctx context.Context, jobID, instanceID string, work func(tx *db.DB, instance *db.Instance) error) error {
-	found, err := turn(ctx, i.db, jobID, instanceID)
+	found, err := instanceOfJob(ctx, i.db, jobID, instanceID)
 	if found == nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (i *Instances) inTurn(ctx context.Context, jobID, instanceID string, work f
 		if _, err := tx.LockOrganization(ctx, found.OrganizationID); err != nil {
 			return err
 		}
-		instance, err := turn(ctx, tx, jobID, instanceID)
+		instance, err := instanceOfJob(ctx, tx, jobID, instanceID)
 		if instance == nil {
 			return err
 		}
@@ -123,8 +123,8 @@ func (i *Instances) inTurn(ctx context.Context, jobID, instanceID string, work f
 	})
 }
 
-// turn finds the instance that a job has to do with; nil when it is gone or another job's.
-func turn(ctx context.Context, tx *db.DB, jobID, instanceID string) (*db.Instance, error) {
+// instanceOfJob finds the instance that a job has to do with; nil when it is gone or another job's.
+func instanceOfJob(ctx context.Context, tx *db.DB, jobID, instanceID string) (*db.Instance, error) {
 	instance, err := tx.InstanceByID(ctx, instanceID)
 	if errors.Is(err, db.ErrNotFound) || err == nil && (instance.JobID == nil || *instance.JobID != jobID) {
 		return nil, nil

@@ -60,25 +60,25 @@ func (e Embedded) wait(ctx context.Context, instance *db.Instance) error {
 // came of it.
 const applyTime = 90 * time.Second
 
-// provisioning is what the job is given: whose instance, and who asked for it.
-type provisioning struct {
+// provisionPayload says which instance, and who asked for it.
+type provisionPayload struct {
 	InstanceID, ActorID string
 }
 
 // startProvisioning has the instance made as its row says, which the caller stores afterwards.
 func (i *Instances) startProvisioning(ctx context.Context, tx *db.DB, instance *db.Instance, actorID string) error {
-	id, err := i.jobs.Enqueue(ctx, tx, provisionJob, provisioning{instance.ID, actorID}, job.InLane(instance.ID))
+	id, err := i.jobs.Enqueue(ctx, tx, provisionJob, provisionPayload{instance.ID, actorID}, job.InLane(instance.ID))
 	instance.JobID = &id
 	return err
 }
 
 // provision is the job. The provisioner is called between transactions, as it takes long.
-func (i *Instances) provision(ctx context.Context, jobID string, p provisioning) error {
+func (i *Instances) provision(ctx context.Context, jobID string, p provisionPayload) error {
 	actor, err := i.db.UserByID(ctx, p.ActorID)
 	if err != nil {
 		return err
 	}
-	instance, err := turn(ctx, i.db, jobID, p.InstanceID)
+	instance, err := instanceOfJob(ctx, i.db, jobID, p.InstanceID)
 	if instance == nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (i *Instances) provision(ctx context.Context, jobID string, p provisioning)
 
 // provisionGivenUp leaves to the owners what could not be set up, or removed. The job may have failed each time
 // without being able to store so.
-func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, p provisioning) error {
+func (i *Instances) provisionGivenUp(ctx context.Context, jobID string, p provisionPayload) error {
 	return i.inTurn(ctx, jobID, p.InstanceID, func(tx *db.DB, kept *db.Instance) error {
 		before := kept.Status
 		kept.Status, kept.JobID = db.InstanceFailed, nil

@@ -62,7 +62,7 @@ func (i *Instances) Resize(ctx context.Context, actor *db.User, instanceID strin
 }
 
 // resize is the change that is asked for; nil when it would be none.
-func resize(actor *db.User, resized *db.Instance, computePlanID *string, storageGB *int, now time.Time) (*paid, error) {
+func resize(actor *db.User, resized *db.Instance, computePlanID *string, storageGB *int, now time.Time) (*billPayload, error) {
 	if err := refuseBusy(resized); err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func resize(actor *db.User, resized *db.Instance, computePlanID *string, storage
 	if !planChanges {
 		wanted.ComputeAmount = resized.ComputeAmount
 	}
-	return &paid{
+	return &billPayload{
 		ActorID: actor.ID, Event: db.InstanceUpdated, Summary: summary, Items: wanted.items(plan, storage),
 		Before: resized.Status, Terms: &wanted,
 	}, nil

@@ -40,7 +40,7 @@ const closeJob = "delete organization"
 // New makes the rules work on a database. Links in mails start with publicURL.
 func New(database *db.DB, jobs *job.Queue, mails mail.Sender, publicURL string, release Release) *Organizations {
 	o := &Organizations{db: database, jobs: jobs, mails: mails, publicURL: publicURL, release: release}
-	job.Handle(jobs, closeJob, job.Handler[closing]{Do: o.close, Failed: o.reopen})
+	job.Handle(jobs, closeJob, job.Handler[closePayload]{Do: o.close, Failed: o.reopen})
 	job.Handle(jobs, invitationJob, job.Handler[invitationPayload]{Do: o.mailInvitation, Failed: o.invitationUndelivered})
 	return o
 }
@@ -162,8 +162,8 @@ func DeletionBlockers(instances int) []*Blocker {
 	return []*Blocker{{fault.OrganizationNotEmpty, fmt.Sprintf("Delete the organization's instances first; it has %d.", instances)}}
 }
 
-// closing is what the job that deletes an organization is given.
-type closing struct {
+// closePayload is what the job that deletes an organization is given.
+type closePayload struct {
 	OrganizationID, ActorID string
 }
 
@@ -191,7 +191,7 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 		if err := tx.SetOrganizationClosing(ctx, organizationID, true); err != nil {
 			return err
 		}
-		jobID, err = o.jobs.Enqueue(ctx, tx, closeJob, closing{organizationID, actor.ID}, job.InLane(organizationID), job.Foreground())
+		jobID, err = o.jobs.Enqueue(ctx, tx, closeJob, closePayload{organizationID, actor.ID}, job.InLane(organizationID), job.Foreground())
 		return err
 	})
 	if err != nil {
@@ -205,7 +205,7 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 }
 
 // close is the job that ends what Delete has begun.
-func (o *Organizations) close(ctx context.Context, jobID string, c closing) error {
+func (o *Organizations) close(ctx context.Context, jobID string, c closePayload) error {
 	actor, err := o.db.UserByID(ctx, c.ActorID)
 	if err != nil {
 		return err
@@ -244,7 +244,7 @@ func (o *Organizations) close(ctx context.Context, jobID string, c closing) erro
 const reopening = 10 * time.Second
 
 // reopen lets an organization go on that is not deleted after all.
-func (o *Organizations) reopen(ctx context.Context, _ string, c closing) error {
+func (o *Organizations) reopen(ctx context.Context, _ string, c closePayload) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reopening)
 	defer cancel()
 	return o.db.SetOrganizationClosing(ctx, c.OrganizationID, false)
