@@ -183,10 +183,10 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 	app.bills = billing.New(database, app.jobs, mails, s.PublicURL, stripe, instance.Items)
 	app.organizations = organization.New(database, app.jobs, mails, s.PublicURL, app.bills.Close)
 	app.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
-	app.accounts = account.New(database, app.jobs, mails, app.organizations, s.PublicURL)
+	app.accounts = account.New(database, app.jobs, mails, app.organizations, s.PublicURL, account.RecommendedHashing)
 	app.edge = &resolvers.Resolvers{
 		DB: database, Accounts: app.accounts, Organizations: app.organizations, Bills: app.bills,
-		Instances: instance.New(database, app.jobs, app.bills, instance.Embedded{Delay: instance.EmbeddedDelay}),
+		Instances: instance.New(database, app.jobs, app.bills, instance.Embedded{Delay: 2 * time.Second}),
 		Webhooks:  app.webhooks, Events: app.events,
 	}
 	return app

@@ -29,26 +29,16 @@ type Accounts struct {
 	nobodysHash   func() (string, error)
 }
 
-// Option changes how New sets the rules up.
-type Option func(*Accounts)
-
-// WithHashing replaces how expensive the hashing of passwords is, for tests that sign many up.
-func WithHashing(params *argon2id.Params) Option {
-	return func(a *Accounts) { a.hashing = params }
-}
-
-// New makes the rules work on a database. Links in mails start with publicURL.
+// New makes the rules work on a database. Links in mails start with publicURL. Tests that sign many up give
+// other hashing than RecommendedHashing.
 func New(
-	database *db.DB, jobs *job.Queue, mails mail.Sender, organizations *organization.Organizations, publicURL string, options ...Option,
+	database *db.DB, jobs *job.Queue, mails mail.Sender, organizations *organization.Organizations, publicURL string, hashing *argon2id.Params,
 ) *Accounts {
 	a := &Accounts{
-		db: database, jobs: jobs, mails: mails, organizations: organizations, publicURL: publicURL, hashing: recommendedHashing,
+		db: database, jobs: jobs, mails: mails, organizations: organizations, publicURL: publicURL, hashing: hashing,
+		// Compared with when there is no account, so that it takes as long.
+		nobodysHash: sync.OnceValues(func() (string, error) { return argon2id.CreateHash(db.NewToken(), hashing) }),
 	}
-	for _, option := range options {
-		option(a)
-	}
-	// Compared with when there is no account, so that it takes as long.
-	a.nobodysHash = sync.OnceValues(func() (string, error) { return argon2id.CreateHash(db.NewToken(), a.hashing) })
 	job.Handle(jobs, verificationJob, job.Handler[verificationPayload]{Do: a.mailVerification})
 	job.Handle(jobs, passwordResetJob, job.Handler[passwordResetPayload]{Do: a.mailPasswordReset})
 	return a

@@ -24,9 +24,9 @@ const (
 	accountMailsPerDay = 5
 )
 
-// recommendedHashing is OWASP's first choice of argon2id parameters.
+// RecommendedHashing is OWASP's first choice of argon2id parameters.
 // https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
-var recommendedHashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+var RecommendedHashing = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 // atOnce bounds the memory that hashing takes: each takes 19 MiB.
 var atOnce = semaphore.NewWeighted(8)

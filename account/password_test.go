@@ -8,7 +8,7 @@ import (
 // The parameters are part of each stored hash, so this shows what is stored in production.
 func TestRecommendedHashing(t *testing.T) {
 	t.Parallel()
-	accounts := &Accounts{hashing: recommendedHashing}
+	accounts := &Accounts{hashing: RecommendedHashing}
 	hash, err := accounts.hashPassword(t.Context(), "correct horse battery")
 	if err != nil {
 		t.Fatal(err)

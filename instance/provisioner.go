@@ -25,9 +25,6 @@ type Provisioner interface {
 	Remove(ctx context.Context, instance *db.Instance) error
 }
 
-// EmbeddedDelay is how long the embedded provisioner takes.
-const EmbeddedDelay = 2 * time.Second
-
 // Embedded is the provisioner that needs nothing: it only takes its time. A user-installed instance
 // takes none, as it runs already.
 type Embedded struct {

@@ -158,7 +158,7 @@ func (s *studio) edge(jobs *job.Queue, events *event.Hub, wait time.Duration) *r
 	organizations := organization.New(s.db, jobs, s.mailbox, s.url, s.bills.Close)
 	return &resolvers.Resolvers{
 		DB:            s.db,
-		Accounts:      account.New(s.db, jobs, s.mailbox, organizations, s.url, account.WithHashing(cheapHashing)),
+		Accounts:      account.New(s.db, jobs, s.mailbox, organizations, s.url, cheapHashing),
 		Organizations: organizations,
 		Instances:     instance.New(s.db, jobs, s.bills, instance.Embedded{Delay: time.Millisecond}),
 		Bills:         s.bills,
