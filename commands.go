@@ -1,6 +1,6 @@
 package main
 
-// The commands besides serve: migrate, backup, seed and version.
+// The commands besides serve and seed: migrate, backup and version.
 
 import (
 	"context"
@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"strings"
 
-	"studio/account"
-	"studio/billing"
 	"studio/db"
-	"studio/seed"
 )
 
 // databaseSettings are those of every command that uses the database.
@@ -96,93 +93,6 @@ type backupCommand struct {
 // Run copies the database as it is at one moment, while servers may go on using it.
 func (c *backupCommand) Run(ctx context.Context) error {
 	return c.withExisting(func(database *db.DB) error { return database.Backup(ctx, c.File) })
-}
-
-type seedCommand struct {
-	databaseSettings
-
-	Organizations int `placeholder:"N" help:"Fill an empty database with N organizations instead, the same each time."`
-}
-
-// Validate checks the settings; kong calls it.
-func (c *seedCommand) Validate() error {
-	if c.Organizations < 0 {
-		return errors.New("--organizations: cannot be less than 0")
-	}
-	return c.databaseSettings.Validate()
-}
-
-// Run adds two users who share an organization, or many organizations, and prints how to sign in.
-func (c *seedCommand) Run(ctx context.Context) error {
-	return c.with(func(database *db.DB) error {
-		if err := database.Migrate(ctx); err != nil {
-			return err
-		}
-		if c.Organizations > 0 {
-			owner, err := seed.Organizations(ctx, database, c.Organizations)
-			if err == nil {
-				fmt.Printf("There are %d organizations. %s owns some of them. The password of all users is %s\n", c.Organizations, owner.Email, seed.Password)
-			}
-			return err
-		}
-		return (&serveCommand{}).wire(database, billing.Settings{}).seed(ctx) // which needs nothing at Stripe
-	})
-}
-
-// seed makes an owner and a member, both with the same new password.
-func (s *studio) seed(ctx context.Context) error {
-	const ownersEmail, membersEmail, subdomain = "owner@example.com", "member@example.com", "example"
-	// Before anything is written: what a failed seed left would have a password that nobody has seen.
-	for _, email := range []string{ownersEmail, membersEmail} {
-		_, err := s.database.UserByEmail(ctx, email)
-		if err == nil {
-			return fmt.Errorf("%s has an account already; nothing was added", email)
-		}
-		if !errors.Is(err, db.ErrNotFound) {
-			return err
-		}
-	}
-	taken, err := s.database.SubdomainTaken(ctx, subdomain)
-	if err != nil {
-		return err
-	}
-	if taken {
-		return fmt.Errorf("the subdomain %s is taken already; nothing was added", subdomain)
-	}
-	password := db.NewToken()
-	sign := func(first, email string) (*db.User, error) {
-		_, caller, err := s.accounts.SignUp(ctx, account.Client{}, account.SignUp{
-			Email: email, Password: password, FirstName: first, LastName: "Example",
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", email, err)
-		}
-		if err := s.database.MarkEmailVerified(ctx, caller.User.ID); err != nil {
-			return nil, err
-		}
-		return s.database.UserByID(ctx, caller.User.ID)
-	}
-	owner, err := sign("Owner", ownersEmail)
-	if err != nil {
-		return err
-	}
-	member, err := sign("Member", membersEmail)
-	if err != nil {
-		return err
-	}
-	shared, err := s.organizations.Create(ctx, owner, "Example Organization", subdomain)
-	if err != nil {
-		return err
-	}
-	invited, err := s.organizations.Invite(ctx, owner, shared.ID, member.Email)
-	if err != nil {
-		return err
-	}
-	if _, err := s.organizations.Accept(ctx, member, &invited.ID, nil); err != nil {
-		return err
-	}
-	fmt.Printf("%s owns %s, and %s belongs to it. The password of both is %s\n", owner.Email, shared.Name, member.Email, password)
-	return nil
 }
 
 type versionCommand struct{}
