@@ -154,12 +154,8 @@ func mirroredLines(of *stripe.Invoice) []*db.InvoiceLine {
 		about = of.Parent.SubscriptionDetails.Metadata
 	}
 	for _, line := range of.Lines.Data {
-		description := line.Description
-		if name := about["instance_name"]; name != "" {
-			description = name + ": " + description
-		}
 		lines = append(lines, &db.InvoiceLine{
-			Description: description,
+			Description: describe(about["instance_name"], line.Description),
 			Quantity:    int(line.Quantity),
 			Amount:      line.Amount,
 			Currency:    strings.ToUpper(string(line.Currency)),
@@ -167,6 +163,14 @@ func mirroredLines(of *stripe.Invoice) []*db.InvoiceLine {
 		})
 	}
 	return lines
+}
+
+// describe tells of a line what it is for, and of which instance if it is of one.
+func describe(instance, what string) string {
+	if instance == "" {
+		return what
+	}
+	return instance + ": " + what
 }
 
 func orNil(text string) *string {
@@ -297,7 +301,7 @@ func (b *Billing) Upcoming(ctx context.Context, organizationIDs []string) ([][]*
 	all := make([][]*Upcoming, len(organizationIDs))
 	for i, id := range organizationIDs {
 		own := slices.DeleteFunc(slices.Clone(instances), func(n *db.Instance) bool { return n.OrganizationID != id })
-		all[i] = upcoming(own, coupons[i])
+		all[i] = b.upcoming(own, coupons[i])
 		if accounts[i] == nil {
 			continue
 		}
@@ -311,7 +315,7 @@ func (b *Billing) Upcoming(ctx context.Context, organizationIDs []string) ([][]*
 }
 
 // upcoming are the bills before credit, for instances that come in the order in which they are due.
-func upcoming(instances []*db.Instance, coupons []*db.Coupon) []*Upcoming {
+func (b *Billing) upcoming(instances []*db.Instance, coupons []*db.Coupon) []*Upcoming {
 	bills := []*Upcoming{}
 	for _, instance := range instances {
 		n := slices.IndexFunc(bills, func(u *Upcoming) bool { return u.Interval == instance.Interval })
@@ -320,15 +324,17 @@ func upcoming(instances []*db.Instance, coupons []*db.Coupon) []*Upcoming {
 			bills = append(bills, &Upcoming{Interval: instance.Interval, DueAt: *instance.PeriodEnd, Lines: []*db.InvoiceLine{}})
 		}
 		bill := bills[n]
-		add := func(amount int64, format string, args ...any) {
-			if amount > 0 {
-				bill.Lines = append(bill.Lines, &db.InvoiceLine{Description: instance.Name + ": " + fmt.Sprintf(format, args...),
-					Quantity: 1, Amount: amount, Currency: Currency, InstanceID: instance.ID})
+		items, left := b.items(instance), instance.Amount()
+		for i, item := range items {
+			amount := item.UnitAmount * item.Quantity
+			if i == len(items)-1 {
+				amount = left // as agreed, though it may cost something else by now
 			}
-		}
-		add(instance.ComputeAmount, "compute (%s)", instance.ComputePlanID)
-		if instance.StorageGB != nil {
-			add(instance.StorageAmount, "storage (%d GB)", *instance.StorageGB)
+			left -= amount
+			bill.Lines = append(bill.Lines, &db.InvoiceLine{
+				Description: describe(instance.Name, fmt.Sprintf("%d × %s", item.Quantity, item.Name)),
+				Quantity:    int(item.Quantity), Amount: amount, Currency: Currency, InstanceID: instance.ID,
+			})
 		}
 		bill.Amount += afterPercentages(instance.Amount(), coupons, *instance.PeriodEnd)
 	}

@@ -272,11 +272,11 @@ func TestUpcoming(t *testing.T) {
 			year.Interval != db.Year || !year.DueAt.Equal(noon.AddDate(1, 0, 0)) || year.Amount != 57590 {
 			t.Errorf("the bills are %+v and %+v", month, year)
 		}
-		line := func(description string, amount int64, id string) *db.InvoiceLine {
-			return &db.InvoiceLine{Description: description, Quantity: 1, Amount: amount, Currency: "USD", InstanceID: id}
+		line := func(description string, quantity int, amount int64, id string) *db.InvoiceLine {
+			return &db.InvoiceLine{Description: description, Quantity: quantity, Amount: amount, Currency: "USD", InstanceID: id}
 		}
-		equal(s, "lines", month.Lines, []*db.InvoiceLine{
-			line("first: compute (cloud-2gb)", 17520, first.ID), line("first: storage (500 GB)", 12250, first.ID), line("second: compute (cloud-2gb)", 2005, second.ID)})
+		equal(s, "lines", month.Lines, []*db.InvoiceLine{line("first: 1 × Compute", 1, 17520, first.ID),
+			line("first: 490 × Storage", 490, 12250, first.ID), line("second: 1 × Compute", 1, 2005, second.ID)})
 
 		// Ten percent of each invoice: 2977 and 201 (of 200.5). Then a quarter of what is left of the first: 6698 (of
 		// 6698.25); the quarter before would take a cent more. It is over when the second is due, and neither lasts
@@ -306,5 +306,9 @@ func TestUpcoming(t *testing.T) {
 		must(s.bills.Upcoming(s.ctx, []string{g.id, empty.id, db.NewID(db.OrganizationPrefix)}))(s)
 		equal(s, "statements", len(s.statements), 3)
 		equal(s, "calls", s.called(), nil)
+
+		// Storage that was agreed on at another price than its own of now.
+		s.exec("UPDATE instances SET storage_amount = 12260 WHERE id = '" + first.ID + "'")
+		equal(s, "line", must(s.bills.Upcoming(s.ctx, []string{g.id}))(s)[0][0].Lines[1], line("first: 490 × Storage", 490, 12260, first.ID))
 	})
 }

@@ -105,6 +105,9 @@ func TestCreateInstance(t *testing.T) {
 			owner.do(createInstance, paid).want("createInstance.instance.price", `{"amount":29770,"currency":"USD"}`)
 			owner.billing(home, `invoices { nodes { status total { amount } lines { description instance { name } amount { amount } } } }`).
 				want("invoices.nodes.0.total", `{"amount":29770}`)
+			owner.billing(home, `upcomingInvoices { lines { description quantity amount { amount } } }`).want("upcomingInvoices.0.lines",
+				`[{"description":"one: 1 × Cloud instance, 8 GB RAM","quantity":1,"amount":{"amount":17520}},`+
+					`{"description":"one: 490 × Storage beyond 10 GB","quantity":490,"amount":{"amount":12250}}]`)
 		})
 	})
 	t.Run("Declined", func(t *testing.T) {
