@@ -6,7 +6,13 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
 import { expect, vi } from "vitest";
 
 /** How long anything may take to be seen, in milliseconds: the machine may be busy with other tests. */
@@ -163,6 +169,26 @@ export class Visitor {
   content(expected = /^$/) {
     const unexpected = this.complaints.splice(0).filter((complaint) => !expected.test(complaint));
     expect(unexpected).toEqual([]);
+  }
+
+  /** The colors in which an element is painted, or only so many pixels at its lower edge, as "red,green,blue". */
+  async colors(of: Locator, edge?: number): Promise<Set<string>> {
+    await of.scrollIntoViewIfNeeded();
+    const box = await of.boundingBox();
+    if (!box) throw new Error("it is not shown");
+    const height = edge ?? box.height;
+    const clip = { x: box.x, width: box.width, y: box.y + box.height - height, height };
+    const png = (await this.page.screenshot({ clip })).toString("base64");
+    const colors = await this.page.evaluate(async (png) => {
+      const bytes = Uint8Array.from(atob(png), (byte) => byte.charCodeAt(0));
+      const picture = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      const context = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
+      context.drawImage(picture, 0, 0);
+      const { data } = context.getImageData(0, 0, picture.width, picture.height);
+      return Array.from({ length: data.length / 4 }, (_, i) => data.slice(4 * i, 4 * i + 3).join());
+    }, png);
+    return new Set(colors);
   }
 
   /** Fails when the page scrolls sideways. */

@@ -576,6 +576,26 @@ test.each([
   visitor.content();
 });
 
+test("a switch and the current tab can be told in the system's own colors", async () => {
+  const coco = await signUp("Coco", "colors");
+  await invite(coco, "off@example.com");
+  const { page } = await enter(coco);
+  await page.emulateMedia({ forcedColors: "active" });
+  await visitor.open("/organizations/colors/users");
+  await row("off@example.com").waitFor();
+  const [on, off] = await Promise.all(
+    ["colors@example.com", "off@example.com"].map((email) =>
+      visitor.colors(page.getByRole("switch", { name: `Owner: ${email}` })),
+    ),
+  );
+  expect(on?.size).toBeGreaterThan(1);
+  expect(off?.size).toBeGreaterThan(1);
+  expect(on).not.toEqual(off);
+  const underline = (tab: string) => visitor.colors(page.getByRole("link", { name: tab }), 2);
+  expect(await underline("Users")).not.toEqual(await underline("Settings"));
+  visitor.content();
+});
+
 test("the focus stays where something was done", async () => {
   const { page, context } = await enter(await signUp("Fay", "focus"));
   await visitor.open("/organizations/focus/users");
