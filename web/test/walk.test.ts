@@ -135,6 +135,7 @@ describe("Users", () => {
     await page.getByText("Enter an email address").waitFor();
     await page.getByLabel("Email address").fill("max@example.com");
     await button(page, "Invite").click();
+    await page.getByText("The invitation is on its way.").waitFor();
     await row(page, "max@example.com").getByText("Mail sent").waitFor();
     const owner = page.getByRole("switch", { name: "Owner: max@example.com" });
     expect(await owner.isDisabled()).toBe(true);
@@ -299,6 +300,7 @@ describe("Instances", () => {
     await create("apples", "1 GB");
     await olive.looks("create-instance");
     await button(page, "Create").click();
+    await page.getByText("The instance is being created.").waitFor();
     await row(page, "apples").getByText("Creating").waitFor();
     await row(page, "apples").getByText("Active").waitFor();
     await create("pears", "1 GB");
@@ -323,6 +325,7 @@ describe("Instances", () => {
     await dialog(page).locator(".total").getByText("$191.90 a year").waitFor();
     await olive.looks("register-instance");
     await button(page, "Register").click();
+    await page.getByText("The instance is registered.").waitFor();
     await row(page, "https://db.example.com:9925").getByText("Active").waitFor();
     await olive.looks("instances");
   });
@@ -333,6 +336,7 @@ describe("Instances", () => {
     await dialog(page).getByLabel("2 GB").check();
     await olive.looks("resize");
     await button(page, "Resize").click();
+    await page.getByText("pears is being resized.").waitFor();
     await row(page, "pears").getByText("2 GB memory").waitFor();
     await row(page, "pears").getByText("Active").waitFor();
     await button(page, "Delete apples").click();
@@ -342,6 +346,7 @@ describe("Instances", () => {
     await dialog(page).locator(".wrong").waitFor();
     await dialog(page).getByLabel("to confirm").fill("apples");
     await button(page, "Delete").click();
+    await page.getByText("apples is being deleted.").waitFor();
     await row(page, "apples").waitFor({ state: "hidden" });
   });
 });

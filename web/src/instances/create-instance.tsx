@@ -28,6 +28,7 @@ function CreateForm({ catalog, done }: { catalog: Catalog["catalog"]; done: () =
         create({ input: { organizationId: id, name, region, computePlanId, storageGb } })
       }
       submit="Create"
+      told="The instance is being created."
       done={done}
     >
       <Field

@@ -156,6 +156,7 @@ function Delete({
             send={({ confirmName = "" }) => remove({ input: { instanceId: id, confirmName } })}
             submit={verb}
             dangerous
+            told={type === "CLOUD" ? `${name} is being deleted.` : `${name} is being deregistered.`}
             done={close}
           >
             <Field

@@ -38,6 +38,7 @@ function RegisterForm({ catalog, done }: { catalog: Catalog["catalog"]; done: ()
         })
       }
       submit="Register"
+      told="The instance is registered."
       done={done}
     >
       <Field name="name" label="Name" autoComplete="off" autoCapitalize="none" spellCheck={false} />

@@ -31,6 +31,7 @@ export function ResizeInstance({ instance, done }: { instance: InstanceRow; done
             })
           }
           submit="Resize"
+          told={`${instance.name} is being resized.`}
           disabled={plan === instance.computePlan.id && storageGb === smallestGb}
           done={done}
         >

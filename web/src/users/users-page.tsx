@@ -61,6 +61,7 @@ export function UsersPage() {
           inline
           send={({ email = "" }) => invite({ input: { organizationId: id, email } })}
           submit="Invite"
+          told="The invitation is on its way."
           done={() => setSearched("")}
         >
           <Field
