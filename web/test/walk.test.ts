@@ -182,9 +182,21 @@ describe("Users", () => {
     await tab(page, "Users").click();
     await max.arrives("Users");
     await page.getByRole("switch", { name: "Owner: max@example.com" }).click();
+    await dialog(page).getByText("Only another owner can make you one again.").waitFor();
+    await max.looks("stop-being-owner");
+    await button(page, "Stop being an owner").click();
+    await page.getByText("You are no longer an owner of Orchard.").waitFor();
+    await max.arrives("For owners");
+    expect(await page.title()).toBe("For owners · Orchard · Studio");
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent))
+      .toBe("For owners");
     await tab(page, "Users").waitFor({ state: "hidden" });
+    await max.looks("owners-only");
     await olive.page.getByRole("switch", { name: "Owner: olive@example.com" }).click();
-    await olive.page.getByText("keeps at least one owner").waitFor();
+    await button(olive.page, "Stop being an owner").click();
+    await dialog(olive.page).getByText("keeps at least one owner").waitFor();
+    await button(olive.page, "Close").click();
     expect(
       await olive.page.getByRole("switch", { name: "Owner: olive@example.com" }).isChecked(),
     ).toBe(true);

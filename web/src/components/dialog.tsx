@@ -1,7 +1,7 @@
 // Dialogs: what is done in one place, without leaving the page.
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 
-/** Dialog is a button that opens a dialog; its children get the function that closes it. */
+/** Dialog is a button, or what else it is given, that opens a dialog; its children get the function that closes it. */
 export function Dialog({
   open,
   label,
@@ -10,8 +10,8 @@ export function Dialog({
   disabled,
   children,
 }: {
-  /** What the button says. */
-  open: ReactNode;
+  /** What the button says; or what there is instead of a button, which gets the function that opens. */
+  open: ReactNode | ((show: () => void) => ReactNode);
   /** What a screen reader says instead, where several buttons look alike. */
   label?: string;
   title: string;
@@ -25,22 +25,27 @@ export function Dialog({
   useEffect(() => {
     if (shown) dialog.current?.showModal();
   }, [shown]);
+  const show = () => {
+    if (disabled) return;
+    setShown(true);
+    dialog.current?.showModal(); // one that is closed, but not gone yet
+  };
   return (
     <>
-      <button
-        type="button"
-        className={className}
-        aria-label={label}
-        // Not `disabled`: the focus comes back here when the dialog closes, and would be lost.
-        aria-disabled={disabled || undefined}
-        onClick={() => {
-          if (disabled) return;
-          setShown(true);
-          dialog.current?.showModal(); // closed, but not gone yet
-        }}
-      >
-        {open}
-      </button>
+      {typeof open === "function" ? (
+        open(show)
+      ) : (
+        <button
+          type="button"
+          className={className}
+          aria-label={label}
+          // Not `disabled`: the focus comes back here when the dialog closes, and would be lost.
+          aria-disabled={disabled || undefined}
+          onClick={show}
+        >
+          {open}
+        </button>
+      )}
       {shown && (
         <dialog
           ref={dialog}

@@ -94,9 +94,14 @@ function Invited({ name, viewerMembership }: Organization) {
 
 /** OwnersOnly surrounds the pages of an organization that only its owners see. */
 export function OwnersOnly() {
-  const { viewerMembership } = useOrganization();
+  const { name, viewerMembership } = useOrganization();
   if (viewerMembership.isOwner) return <Outlet />;
-  return <Empty>Only owners of the organization see this.</Empty>;
+  return (
+    <>
+      <Heading of={name}>For owners</Heading>
+      <Empty>Only owners of the organization see this.</Empty>
+    </>
+  );
 }
 
 /** OrganizationFrame surrounds the pages of the organization whose subdomain is in the address. */

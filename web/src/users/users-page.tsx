@@ -153,34 +153,65 @@ function Pending({ user: { invitationExpiresAt, invitationDelivery } }: { user: 
 }
 
 function OwnerSwitch({ user }: { user: UserRow }) {
+  const { viewerMembership } = useOrganization();
   const [{ error, fetching }, setOwner] = useMutation(SetOrganizationOwnerDocument);
   const id = useId();
   const why =
     user.status === "ACCEPTED"
       ? error && faultOf(error).message
       : "Can be an owner once they have accepted.";
+  const control = (change: (isOwner: boolean) => void) => (
+    <label>
+      <input
+        type="checkbox"
+        role="switch"
+        aria-label={`Owner: ${user.email}`}
+        aria-describedby={why && id}
+        checked={user.isOwner}
+        aria-checked={user.isOwner}
+        disabled={user.status !== "ACCEPTED"}
+        aria-disabled={fetching || undefined} // `disabled` would lose the focus
+        onChange={({ target: { checked } }) => {
+          if (!fetching) change(checked);
+        }}
+      />
+      Owner
+    </label>
+  );
   return (
     <div className="owner">
-      <label>
-        <input
-          type="checkbox"
-          role="switch"
-          aria-label={`Owner: ${user.email}`}
-          aria-describedby={why && id}
-          checked={user.isOwner}
-          aria-checked={user.isOwner}
-          disabled={user.status !== "ACCEPTED"}
-          aria-disabled={fetching || undefined} // `disabled` would lose the focus
-          onChange={({ target: { checked: isOwner } }) => {
-            if (!fetching) void setOwner({ input: { organizationUserId: user.id, isOwner } });
-          }}
-        />
-        Owner
-      </label>
+      {user.id === viewerMembership.id ? (
+        <Dialog open={control} title="Stop being an owner?">
+          {(close) => <StepDown id={user.id} done={close} />}
+        </Dialog>
+      ) : (
+        control((isOwner) => void setOwner({ input: { organizationUserId: user.id, isOwner } }))
+      )}
       <p id={id} className={error ? "wrong" : "hint"} role={error && "alert"}>
         {why}
       </p>
     </div>
+  );
+}
+
+/** StepDown asks first, as it cannot be taken back: only another owner can. */
+function StepDown({ id, done }: { id: string; done: () => void }) {
+  const { name } = useOrganization();
+  const [, setOwner] = useMutation(SetOrganizationOwnerDocument);
+  return (
+    <>
+      <p>
+        You no longer see the users, the bills and the log of {name}. Only another owner can make
+        you one again.
+      </p>
+      <Form
+        send={() => setOwner({ input: { organizationUserId: id, isOwner: false } })}
+        submit="Stop being an owner"
+        dangerous
+        told={`You are no longer an owner of ${name}.`}
+        done={done}
+      />
+    </>
   );
 }
 
