@@ -8,6 +8,7 @@ import { SignUpPage } from "./account/sign-up-page";
 import { VerifyEmailPage } from "./account/verify-email-page";
 import { ActivityPage } from "./activity/activity-page";
 import { BillingPage } from "./billing/billing-page";
+import { useFocusKept } from "./components/page";
 import { NotFound, SignedIn, SignedOut } from "./frame";
 import { InstancesPage } from "./instances/instances-page";
 import { InvitationPage } from "./organizations/invitation-page";
@@ -28,6 +29,7 @@ function Home() {
 
 /** App shows the page of the address. */
 export function App() {
+  useFocusKept();
   return (
     <Routes>
       <Route element={<SignedOut />}>

@@ -1,5 +1,5 @@
 // What goes wrong on the way to the server, and with what people enter: each is told, and nothing is lost.
-import type { Browser, WebSocketRoute } from "playwright-core";
+import type { Browser, Locator, WebSocketRoute } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launch, phone, Server, until, type Visitor, visit } from "./studio";
 
@@ -593,6 +593,48 @@ test("a switch and the current tab can be told in the system's own colors", asyn
   expect(on).not.toEqual(off);
   const underline = (tab: string) => visitor.colors(page.getByRole("link", { name: tab }), 2);
   expect(await underline("Users")).not.toEqual(await underline("Settings"));
+  visitor.content();
+});
+
+test("the focus goes on at the heading when what had it is gone", async () => {
+  const gina = await signUp("Gina", "gone");
+  const { organizationId } = gina;
+  await invite(gina, "guest@example.com");
+  await server.ask(
+    `mutation($password: String!) { signIn(input: { email: "gone@example.com", password: $password }) { token } }`,
+    { password },
+  );
+  await server.ask(
+    `mutation($organizationId: ID!) {
+      createInstance(input: {
+        organizationId: $organizationId, name: "pears", region: "us-east-1"
+        computePlanId: "cloud-1gb", storageGb: 10
+      }) { instance { id } }
+    }`,
+    { organizationId },
+    gina.token,
+  );
+  const { page } = await enter(gina);
+  const dialog = page.getByRole("dialog");
+  const gone = async (what: Locator) => {
+    await what.waitFor({ state: "detached" });
+    await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe("H1");
+  };
+  await visitor.open("/organizations/gone/users");
+  await button("Revoke the invitation to guest@example.com").click();
+  await dialog.getByLabel("Type DELETE").fill("DELETE");
+  await page.keyboard.press("Enter");
+  await gone(row("guest@example.com"));
+  await visitor.open("/organizations/gone");
+  await row("pears").getByText("Active").waitFor();
+  await button("Delete pears").click();
+  await dialog.getByLabel("to confirm").fill("pears");
+  await page.keyboard.press("Enter");
+  await gone(row("pears"));
+  await visitor.open("/account");
+  const other = page.getByRole("button", { name: /^Sign out there/ });
+  await other.press("Enter");
+  await gone(other);
   visitor.content();
 });
 

@@ -30,6 +30,26 @@ export function Heading({
   );
 }
 
+/** useFocusKept goes on at the page's heading when what had the focus is gone, such as a row of a list. */
+export function useFocusKept() {
+  useEffect(() => {
+    let focused: Element | null = null;
+    const keep = () => {
+      focused = document.activeElement;
+    };
+    const watch = new MutationObserver(() => {
+      if (!focused || focused.isConnected || document.activeElement !== document.body) return;
+      document.querySelector("h1")?.focus({ preventScroll: true });
+    });
+    document.addEventListener("focusin", keep);
+    watch.observe(document.body, { childList: true, subtree: true });
+    return () => {
+      document.removeEventListener("focusin", keep);
+      watch.disconnect();
+    };
+  }, []);
+}
+
 /** Loading stands for what is on its way. */
 export function Loading() {
   return (
