@@ -596,6 +596,16 @@ test("a switch and the current tab can be told in the system's own colors", asyn
   visitor.content();
 });
 
+test("the current tab is seen on the narrowest phone", async () => {
+  const { page } = await enter(olive);
+  await page.setViewportSize({ width: 320, height: 568 });
+  await visitor.open("/organizations/demo/settings");
+  await visitor.arrives("Settings");
+  const box = await page.getByRole("link", { name: "Settings" }).boundingBox();
+  expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(320);
+  visitor.content();
+});
+
 test("the focus goes on at the heading when what had it is gone", async () => {
   const gina = await signUp("Gina", "gone");
   const { organizationId } = gina;
