@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import { Link, Navigate, NavLink, Outlet, useLocation } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { Answered, Empty, Heading } from "./components/page";
-import { useToast } from "./components/toasts";
+import { Notice, useToast } from "./components/toasts";
 import { faultOf } from "./fault";
 import { InvitationReceivedDocument, SignOutDocument, ViewerDocument } from "./graphql";
 import { useLive } from "./live";
@@ -128,14 +128,12 @@ function Lost() {
     });
   }, [api, toast]);
   return (
-    <div role="status">
-      {lost && (
-        <p className="banner warning">
-          The connection to Studio is lost. What you see may be out of date; it is tried again by
-          itself.
-        </p>
-      )}
-    </div>
+    lost && (
+      <Notice>
+        The connection to Studio is lost. What you see may be out of date; it is tried again by
+        itself.
+      </Notice>
+    )
   );
 }
 

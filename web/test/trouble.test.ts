@@ -606,6 +606,27 @@ test("the current tab is seen on the narrowest phone", async () => {
   visitor.content();
 });
 
+test("notices are above dialogs", async () => {
+  const tom = await signUp("Tom", "above");
+  const { page } = await enter(olive);
+  const wire = await Wire.to(visitor);
+  await visitor.open("/organizations/demo");
+  await streams(2);
+  await invite(tom, "demo@example.com");
+  const invited = page.locator(".toasts p").filter({ hasText: "Tom Owner invites you" });
+  await invited.waitFor();
+  await button("Create an instance").click();
+  await page.getByRole("dialog").getByLabel("Name").waitFor();
+  expect(await visitor.colors(invited)).toContain("33,29,51"); // and not darker
+  wire.hold();
+  await wire.cut();
+  await page.getByText(lost).waitFor();
+  expect(await visitor.colors(page.getByText(lost))).toContain("253,241,220");
+  wire.release();
+  await page.getByText("Connected again.").waitFor();
+  visitor.content();
+});
+
 test("the focus goes on at the heading when what had it is gone", async () => {
   const gina = await signUp("Gina", "gone");
   const { organizationId } = gina;

@@ -1,5 +1,11 @@
 // Dialogs: what is done in one place, without leaving the page.
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { raiseNotices } from "./toasts";
+
+function raise(dialog: HTMLDialogElement | null) {
+  dialog?.showModal();
+  raiseNotices();
+}
 
 /** Dialog is a button, or what else it is given, that opens a dialog; its children get the function that closes it. */
 export function Dialog({
@@ -23,12 +29,12 @@ export function Dialog({
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
-    if (shown) dialog.current?.showModal();
+    if (shown) raise(dialog.current);
   }, [shown]);
   const show = () => {
     if (disabled) return;
     setShown(true);
-    dialog.current?.showModal(); // one that is closed, but not gone yet
+    raise(dialog.current); // one that is closed, but not gone yet
   };
   return (
     <>

@@ -1,10 +1,24 @@
 // Short notices of what has happened, read out by screen readers, gone after a while.
-import { createContext, type ReactNode, useCallback, useContext, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from "react";
+import { createPortal } from "react-dom";
 
 const ToastContext = createContext<(text: string) => void>(() => {});
 
 /** The function that shows a notice. */
 export const useToast = () => useContext(ToastContext);
+
+const region = () => document.querySelector(".toasts") as HTMLElement;
+
+/** Notice is one that stays as long as it is rendered. */
+export function Notice({ children }: { children: ReactNode }) {
+  return createPortal(<p className="warning">{children}</p>, region());
+}
+
+/** raiseNotices puts them above a dialog that has just opened: what is shown last is on top. */
+export function raiseNotices() {
+  region().hidePopover();
+  region().showPopover();
+}
 
 /** How long a notice stays, in milliseconds: long enough to read two lines. */
 const staying = 7_000;
@@ -12,6 +26,7 @@ const staying = 7_000;
 /** Toasts shows notices above all pages in it. */
 export function Toasts({ children }: { children: ReactNode }) {
   const [shown, setShown] = useState<{ id: number; text: string }[]>([]);
+  useEffect(raiseNotices, []);
   const close = useCallback(
     (id: number) => setShown((all) => all.filter((one) => one.id !== id)),
     [],
@@ -27,7 +42,7 @@ export function Toasts({ children }: { children: ReactNode }) {
   return (
     <ToastContext value={toast}>
       {children}
-      <div className="toasts" role="status">
+      <div className="toasts" role="status" popover="manual">
         {shown.map(({ id, text }) => (
           <p key={id}>
             {text}
