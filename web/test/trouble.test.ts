@@ -351,6 +351,9 @@ test("a size that somebody else changes meanwhile is where choosing goes on", as
   await dialog.getByLabel("4 GB").check();
   await resize.click();
   await row("pears").getByText("4 GB memory · 250 GB storage").waitFor();
+  await row("pears").getByText("Active").waitFor();
+  await button("Resize pears").click();
+  await dialog.getByText(/It can be changed again after \w{3} \d+, \d{4}, /).waitFor();
   visitor.content();
 });
 

@@ -1,5 +1,5 @@
 // What the forms of instances share: the choice of a plan, of storage, and what it costs together.
-
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 import { useQuery } from "urql";
 import { memory, money, price } from "../components/figures";
@@ -58,7 +58,7 @@ export function StorageSelect({
   chosen: number;
   choose: (size: number) => void;
   disabled?: boolean;
-  hint?: string;
+  hint?: ReactNode;
 }) {
   return (
     <Select

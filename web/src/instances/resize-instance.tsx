@@ -1,6 +1,7 @@
 // Resizing an instance.
 import { useState } from "react";
 import { useMutation } from "urql";
+import { When } from "../components/figures";
 import { Form } from "../components/form";
 import { Answered } from "../components/page";
 import { type InstanceRow, ResizeInstanceDocument } from "../graphql";
@@ -44,9 +45,13 @@ export function ResizeInstance({ instance, done }: { instance: InstanceRow; done
               choose={setStorageGb}
               disabled={!resizable}
               hint={
-                resizable
-                  ? "It can only grow, once in six hours."
-                  : `It can be changed again at ${new Date(storageResizableAt).toLocaleTimeString("en-US", { timeStyle: "short" })}.`
+                resizable ? (
+                  "It can only grow, once in six hours."
+                ) : (
+                  <>
+                    It can be changed again after <When at={storageResizableAt} time />.
+                  </>
+                )
               }
             />
           )}
