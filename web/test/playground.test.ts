@@ -10,6 +10,7 @@ import { launch, Server, type Visitor, visit } from "./studio";
 /** What GraphiQL writes and no setting changes. */
 const beyondUs = [
   ".graphiql-tab", // holds the button that closes it, though a tab may hold no button
+  ".graphiql-history-item-label", // named for what it does, and not by what it says
   ".graphiql-explorer-actions", // its choice has no name but the text beside it
 ];
 
@@ -193,6 +194,7 @@ describe("A first session", () => {
     );
     await accept("another@example.com", "Ines");
     await answers(page, /"firstName": "Ines"/);
+    expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(signIn.token);
     guest.content();
     await guest.context.close();
   });
@@ -206,6 +208,13 @@ describe("Its help", () => {
     await page.getByRole("link", { name: "catalog", exact: true }).click();
     await page.getByText("The regions, plans and prices on offer.").first().waitFor();
     await owner.looks("playground-docs", ...beyondUs);
+  });
+
+  test("leads back to what was run before", async () => {
+    const { page } = owner;
+    await button(page, "Show History").click();
+    await page.locator(".graphiql-history-item").filter({ hasText: "Viewer" }).first().waitFor();
+    await owner.looks("playground-history", ...beyondUs);
   });
 
   test("puts an operation together by clicks", async () => {

@@ -3,7 +3,7 @@ import "graphiql/setup-workers/vite";
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { createGraphiQLFetcher } from "@graphiql/toolkit";
-import { GraphiQL } from "graphiql";
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { operations } from "./operations";
@@ -18,7 +18,23 @@ const fetcher = createGraphiQLFetcher({
   subscriptionUrl: `${location.origin.replace(/^http/, "ws")}/graphql`,
 });
 
-const plugins = [explorerPlugin()];
+const plugins = [HISTORY_PLUGIN, explorerPlugin()];
+
+/** What GraphiQL keeps in the browser; of what was run in the past not the headers, which hold tokens. */
+const storage = {
+  getItem: (key: string) => localStorage.getItem(key),
+  setItem: (key: string, value: string) => {
+    const past = key === "graphiql:queries" || key === "graphiql:favorites";
+    const withoutHeaders = (name: string, value: unknown) =>
+      name === "headers" ? undefined : value;
+    localStorage.setItem(key, past ? JSON.stringify(JSON.parse(value, withoutHeaders)) : value);
+  },
+  removeItem: (key: string) => localStorage.removeItem(key),
+  clear: () => localStorage.clear(),
+  get length() {
+    return localStorage.length;
+  },
+};
 
 function Home() {
   const theme = useGraphiQL((state) => state.theme);
@@ -40,6 +56,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     <GraphiQL
       fetcher={fetcher}
       plugins={plugins}
+      storage={storage}
       defaultTabs={operations}
       defaultEditorToolsVisibility="variables"
     >
