@@ -50,6 +50,9 @@ function onceEach() {
 /** Whether live updates arrive: "lost" until the server can be reached again. */
 export type Connection = "idle" | "live" | "lost";
 
+/** Where the tabs of a browser tell one another whose cookie they share: the ID of the viewer, or null. */
+const cookie = new BroadcastChannel("cookie");
+
 /** What a signed-in (or signed-out) browser talks through. Another caller gets a new one. */
 export interface Api {
   client: Client;
@@ -57,16 +60,24 @@ export interface Api {
   watch(changed: (connection: Connection) => void): () => void;
   /** Asks again for all that shows. */
   refresh(): void;
+  /** Asks again whenever the cookie may have become somebody else's, until the returned function is called. */
+  guard(): () => void;
 }
 
 /**
- * Makes an Api; `ended` is called when the server no longer knows the caller. It needs no closing:
- * its socket closes with the last stream that is followed.
+ * Makes an Api; `renew` is called when somebody else is the caller, or nobody. It needs no closing: its
+ * socket closes with the last stream that is followed.
  */
-export function connect(ended: () => void): Api {
+export function connect(renew: () => void): Api {
   const watchers = new Set<(connection: Connection) => void>();
   const tell = (connection: Connection) => {
     for (const changed of watchers) changed(connection);
+  };
+  let viewerId: string | null | undefined;
+  const learn = (id: string | null) => {
+    if (viewerId === undefined) cookie.postMessage(id);
+    else if (id !== viewerId) renew();
+    viewerId = id;
   };
   const shown = new Map<number, Operation>();
   const again = (query: Operation) => {
@@ -113,9 +124,11 @@ export function connect(ended: () => void): Api {
           else shown.delete(operation.key); // by a teardown, which has its query's key
         },
         onError(error) {
-          if (faultOf(error).code === "UNAUTHENTICATED") ended();
+          if (faultOf(error).code === "UNAUTHENTICATED") renew();
         },
         onResult({ operation, data, error, stale }) {
+          if (data?.signIn || data?.signUp) renew();
+          if (data?.viewer !== undefined) learn(data.viewer?.id ?? null);
           // What an event makes stale while its answer is under way stays so: the cache counts the
           // answer as older than the event. It is asked for once more.
           if (operation.kind === "query" && !data && !error && !stale) again(operation);
@@ -151,5 +164,15 @@ export function connect(ended: () => void): Api {
       return () => watchers.delete(changed);
     },
     refresh,
+    guard() {
+      const over = new AbortController();
+      // The Playground tells nobody, nor does the tab in which the link in a mail verifies an address.
+      const look = () => document.visibilityState === "visible" && refresh();
+      document.addEventListener("visibilitychange", look, over);
+      window.addEventListener("focus", look, over); // from a window beside it
+      const compare = ({ data }: MessageEvent) => data !== viewerId && refresh();
+      cookie.addEventListener("message", compare, over);
+      return () => over.abort();
+    },
   };
 }

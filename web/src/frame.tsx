@@ -51,7 +51,8 @@ export function SignedIn() {
     <Answered query={query}>
       {({ viewer }) =>
         viewer ? (
-          <ViewerContext value={viewer}>
+          // What is typed by one person does not belong to another.
+          <ViewerContext value={viewer} key={viewer.id}>
             <Bar viewer={viewer} />
             <Lost />
             <main id="main">

@@ -1,5 +1,5 @@
 // Who is signed in, and the connection that they talk through.
-import { createContext, type ReactNode, useContext, useState } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
 import { Provider } from "urql";
 import { type Api, connect } from "./client";
 import type { Viewer as ViewerData } from "./graphql";
@@ -9,7 +9,7 @@ export type Viewer = NonNullable<ViewerData["viewer"]>;
 
 interface Session {
   api: Api;
-  /** Starts over with nothing cached: after signing in or out, or when access has ended. */
+  /** Starts over with nothing cached: after signing out, or when access has ended. */
   renew: () => void;
 }
 
@@ -24,6 +24,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   function renew() {
     setApi(connect(renew));
   }
+  useEffect(() => api.guard(), [api]);
   return (
     <SessionContext value={{ api, renew }}>
       <Provider value={api.client}>{children}</Provider>

@@ -537,6 +537,43 @@ test("an address that is verified in another tab is verified in this one", async
   visitor.content();
 });
 
+test("a page is whose its cookie is, also when that changes in another tab", async () => {
+  const anna = await signUp("Anna", "anna");
+  const carl = await signUp("Carl", "carl");
+  const { page, context } = await enter(anna);
+  await visitor.open("/account");
+  const name = page.getByLabel("First name");
+  await name.fill("Half typed");
+  await context.addCookies([{ name: "studio_session", value: carl.token, url: server.url }]);
+  const other = await context.newPage();
+  await other.goto(`${server.url}/account`);
+  await page.getByText("carl@example.com").waitFor();
+  expect(await name.inputValue()).toBe("Carl");
+  await streams(2);
+  await invite(olive, "carl@example.com");
+  await page.getByText("Olive Owner invites you to Olive's Organization.").waitFor();
+  // Signing out in one tab is signing out in all, and so is signing in.
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await other.getByRole("heading", { name: "Sign in" }).waitFor();
+  await visitor.arrives("Sign in");
+  await other.getByLabel("Email address").fill("anna@example.com");
+  await other.getByLabel("Password").fill(password);
+  await other.getByRole("button", { name: "Sign in" }).click();
+  await visitor.arrives("Account");
+  await page.getByText("anna@example.com").waitFor();
+  await other.close();
+  // The Playground does not tell. Without a window, all tabs are visible and have the focus.
+  const looks = async (email: string, token: string, look: () => void) => {
+    await context.addCookies([{ name: "studio_session", value: token, url: server.url }]);
+    await page.evaluate(look);
+    await page.getByText(email).waitFor();
+  };
+  const seen = () => document.dispatchEvent(new Event("visibilitychange"));
+  await looks("demo@example.com", olive.token, seen);
+  await looks("anna@example.com", anna.token, () => window.dispatchEvent(new Event("focus")));
+  visitor.content();
+});
+
 test.each([
   ["of several words", "Rheinische Gesellschaft für angewandte Datenbanktechnik mbH & Co"],
   ["of one word", "W".repeat(64)],

@@ -5,10 +5,9 @@ import { useMutation, useQuery } from "urql";
 import { Field, Form } from "../components/form";
 import { Failure, Heading, Loading } from "../components/page";
 import { SignInDocument, ViewerDocument } from "../graphql";
-import { useSession } from "../session";
 
 /** SignInForm signs in; an address that is given cannot be changed. */
-export function SignInForm({ email, done }: { email?: string; done: () => void }) {
+export function SignInForm({ email, done }: { email?: string; done?: () => void }) {
   const [, signIn] = useMutation(SignInDocument);
   return (
     <Form
@@ -41,21 +40,13 @@ function useNext(): string {
  */
 export function UntilSignedIn({ children }: { children: (done: () => void) => ReactNode }) {
   const next = useNext();
-  const { renew } = useSession();
   const [done, setDone] = useState(false);
   const [{ data, error, fetching }, again] = useQuery({ query: ViewerDocument });
   if (data?.viewer) return <Navigate to={next} replace />;
   if (done && fetching) return <Loading />;
   if (done && error)
     return <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />;
-  return (
-    <section className="card">
-      {children(() => {
-        setDone(true);
-        renew();
-      })}
-    </section>
-  );
+  return <section className="card">{children(() => setDone(true))}</section>;
 }
 
 /** SignInPage signs in. */

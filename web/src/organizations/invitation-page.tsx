@@ -46,7 +46,6 @@ function Unusable() {
 
 function Invited({ invitation, token }: { invitation: Preview; token: string }) {
   const query = useQuery({ query: ViewerDocument });
-  const { renew } = useSession();
   const navigate = useNavigate();
   const { organizationName, email, invitedBy, expiresAt, accountExists } = invitation;
   return (
@@ -65,7 +64,7 @@ function Invited({ invitation, token }: { invitation: Preview; token: string }) 
             return (
               <>
                 <p className="quiet">Sign in to join.</p>
-                <SignInForm email={email} done={renew} />
+                <SignInForm email={email} />
                 <p>
                   <Link to="/forgot-password">Forgot your password?</Link>
                 </p>
@@ -79,10 +78,7 @@ function Invited({ invitation, token }: { invitation: Preview; token: string }) 
               </p>
               <SignUpForm
                 invitation={{ email, token }}
-                done={() => {
-                  void navigate("/organizations");
-                  renew();
-                }}
+                done={() => void navigate("/organizations")}
               />
             </>
           );
