@@ -58,9 +58,11 @@ export interface Api {
   client: Client;
   /** Tells of each change of the connection until the returned function is called. */
   watch(changed: (connection: Connection) => void): () => void;
+  /** Takes a stream for followed until the returned function is called; `reached` tells that the server is. */
+  follow(reached: () => void): () => void;
   /** Asks again for all that shows. */
   refresh(): void;
-  /** Asks again whenever the cookie may have become somebody else's, until the returned function is called. */
+  /** Asks again when the cookie may have become somebody else's, until the returned function is called. */
   guard(): () => void;
 }
 
@@ -73,6 +75,7 @@ export function connect(renew: () => void): Api {
   const tell = (connection: Connection) => {
     for (const changed of watchers) changed(connection);
   };
+  const followers = new Set<() => void>();
   let viewerId: string | null | undefined;
   const learn = (id: string | null) => {
     if (viewerId === undefined) cookie.postMessage(id);
@@ -94,12 +97,13 @@ export function connect(renew: () => void): Api {
     keepAlive: 10_000,
     on: {
       connected: () => {
+        for (const reached of followers) reached();
         tell("live");
         refresh(); // no stream tells of what happened before its first event
       },
       closed: (event) => {
         clearTimeout(overdue); // it would end the next connection
-        tell((event as CloseEvent).code === 1000 ? "idle" : "lost");
+        tell((event as CloseEvent).code === 1000 || followers.size === 0 ? "idle" : "lost");
       },
       // The server is gone without a word: its pong is overdue.
       ping: (received) => {
@@ -162,6 +166,13 @@ export function connect(renew: () => void): Api {
     watch(changed) {
       watchers.add(changed);
       return () => watchers.delete(changed);
+    },
+    follow(reached) {
+      followers.add(reached);
+      return () => {
+        followers.delete(reached);
+        if (followers.size === 0) tell("idle"); // nobody opens a connection that is lost again
+      };
     },
     refresh,
     guard() {

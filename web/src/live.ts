@@ -80,8 +80,7 @@ export function useLive<Data, Variables extends AnyVariables>(
       );
       if (!over) stop = stream.unsubscribe;
     };
-    const unwatch = api.watch((connection) => {
-      if (connection !== "live") return;
+    const unfollow = api.follow(() => {
       failures = 0;
       if (!waiting) return;
       stop();
@@ -90,7 +89,7 @@ export function useLive<Data, Variables extends AnyVariables>(
     open();
     return () => {
       closed = true;
-      unwatch();
+      unfollow();
       stop();
     };
   }, [api, document, key]);

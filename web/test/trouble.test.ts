@@ -175,6 +175,28 @@ test("an invitation that comes while the connection is lost is shown after it", 
   visitor.content();
 });
 
+test("a connection that nothing needs any more is not told to be lost", async () => {
+  const { signUp } = await server.ask(
+    `mutation($password: String!) {
+      signUp(input: {
+        email: "ulla@example.com", password: $password, firstName: "Ulla", lastName: "U", subdomain: "ulla"
+      }) { token }
+    }`,
+    { password },
+  );
+  const { page } = await enter({ token: signUp.token, organizationId: "" });
+  const wire = await Wire.to(visitor);
+  await visitor.open("/organizations/ulla");
+  await streams(1);
+  wire.hold();
+  await wire.cut();
+  await page.getByText(lost).waitFor();
+  await page.getByRole("link", { name: "All organizations" }).click();
+  await visitor.arrives("Organizations"); // with no stream for whom is not verified
+  await page.getByText(lost).waitFor({ state: "hidden" });
+  visitor.content();
+});
+
 test("what happens before a page is live is shown when it is", async () => {
   await enter(olive);
   const wire = await Wire.to(visitor);
