@@ -58,6 +58,21 @@ async function enter({ token }: Person, timezone?: string) {
   return visitor;
 }
 
+/** Keeps the answer to a mutation from the visitor until the returned function is called. */
+async function delay(mutation: string) {
+  let answer = () => {};
+  const wanted = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await visitor.context.route("**/graphql", async (route) => {
+    if (!route.request().postData()?.includes(`mutation ${mutation}`)) return route.continue();
+    const response = await route.fetch();
+    await wanted;
+    await route.fulfill({ response });
+  });
+  return answer;
+}
+
 /** Waits until as many streams are open, so that whatever happens is told. */
 const streams = (count: number) =>
   until(`${count} streams are open`, async () => {
@@ -282,16 +297,9 @@ test("a connection is not ended for the answer that the one before did not give"
 });
 
 test("what is refused after its dialog is closed is told", async () => {
-  const { page, context } = await enter(olive);
+  const { page } = await enter(olive);
   await visitor.open("/organizations/demo");
-  let answer = () => {};
-  const closed = new Promise<void>((resolve) => {
-    answer = resolve;
-  });
-  await context.route("**/graphql", async (route) => {
-    if (route.request().postData()?.includes("RegisterInstance")) await closed;
-    await route.continue();
-  });
+  const answer = await delay("RegisterInstance");
   await button("Register your own").click();
   await page.getByRole("dialog").getByLabel("Name").fill("no name");
   await button("Register").click();
@@ -331,6 +339,43 @@ test("who is removed is told so once, however long the next page takes", async (
   expect(await page.getByText("no longer have access").count()).toBe(1);
   visitor.content();
 });
+
+test.each([
+  ["leaves", "settings", "Leave…", "Leave", "You have left"],
+  ["deletes", "settings", "Delete…", "Delete", "Hugo's Organization is deleted."],
+  ["ends their membership of", "users", "Remove ownremove@example.com", "Remove", "is removed."],
+])(
+  "who %s an organization is told of that, and of nothing else",
+  async (_, path, open, submit, told) => {
+    const hugo = await signUp("Hugo", `hugo${submit.toLowerCase()}`);
+    const own = `own${submit.toLowerCase()}`;
+    const nora = await signUp("Nora", own);
+    const { invited0 } = await invite(hugo, `${own}@example.com`);
+    const { id } = invited0.organizationUser;
+    for (const [mutation, { token }] of [
+      ["acceptInvitation(input: { organizationUserId: $id })", nora],
+      ["setOrganizationOwner(input: { organizationUserId: $id, isOwner: true })", hugo],
+    ] as const) {
+      await server.ask(
+        `mutation($id: ID!) { ${mutation} { organizationUser { id } } }`,
+        { id },
+        token,
+      );
+    }
+    const { page } = await enter(nora);
+    const answer = await delay(`${submit}Organization`);
+    await visitor.open(`/organizations/hugo${submit.toLowerCase()}/${path}`);
+    await button(open).click();
+    const typed = submit === "Remove" ? "DELETE" : "Hugo's Organization";
+    await page.getByRole("dialog").getByLabel("to confirm").fill(typed);
+    await page.getByRole("dialog").getByRole("button", { name: submit }).click();
+    await visitor.arrives("Organizations"); // for the stream has ended
+    answer();
+    await page.getByText(told).waitFor();
+    expect(await page.getByText("no longer have access").count()).toBe(0);
+    visitor.content();
+  },
+);
 
 test("a size that somebody else changes meanwhile is where choosing goes on", async () => {
   const rosa = await signUp("Rosa", "resize");

@@ -482,6 +482,7 @@ describe("Leaving", () => {
     await page.getByText("Orchard and Cellar is deleted.").waitFor();
     await olive.arrives("Organizations");
     await page.getByRole("link", { name: "Olive's Organization" }).waitFor();
+    expect(await page.getByText("no longer have access").count()).toBe(0);
     await olive.open("/organizations/orchard7");
     await olive.arrives("Not found");
     await olive.looks("not-found");

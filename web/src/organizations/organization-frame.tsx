@@ -1,6 +1,6 @@
 // What surrounds the pages of one organization. It follows the organization's events, so that each
 // page in it is live.
-import { createContext, startTransition, useContext } from "react";
+import { createContext, type ReactNode, startTransition, useContext, useRef } from "react";
 import { NavLink, Outlet, useNavigate, useParams } from "react-router";
 import { useQuery } from "urql";
 import { Overdue } from "../billing/overdue";
@@ -28,12 +28,26 @@ export function useOrganization(): Organization {
   return organization;
 }
 
+const LeavingContext = createContext({ current: false });
+
+/** The function through which viewers end their own access, of which they are then not told as of what others do. */
+export function useLeaving() {
+  const leaving = useContext(LeavingContext);
+  return async <Answer extends { error?: unknown }>(sent: Promise<Answer>) => {
+    leaving.current = true;
+    const answer = await sent;
+    leaving.current = !answer.error;
+    return answer;
+  };
+}
+
 /** Follow announces what others do in the organization, and brings what pages show up to date. */
-function Follow({ organization }: { organization: Organization }) {
+function Follow({ organization, children }: { organization: Organization; children: ReactNode }) {
   const viewer = useViewer();
   const toast = useToast();
   const navigate = useNavigate();
   const { renew } = useSession();
+  const leaving = useRef(false);
   useLive(organization.id, {
     document: OrganizationEventsDocument,
     variables: (last) => ({
@@ -45,13 +59,13 @@ function Follow({ organization }: { organization: Organization }) {
     },
     ended: ({ code }) => {
       if (code === "UNAUTHENTICATED") return; // signed out: what follows is signing in
-      toast(`You no longer have access to ${organization.name}.`);
+      if (!leaving.current) toast(`You no longer have access to ${organization.name}.`);
       // In one go with the navigation, or the stream would be opened, and end, once more in between.
       startTransition(renew);
       void navigate("/organizations", { replace: true });
     },
   });
-  return null;
+  return <LeavingContext value={leaving}>{children}</LeavingContext>;
 }
 
 function Tabs({
@@ -117,10 +131,11 @@ export function OrganizationFrame() {
         return (
           // What is typed and turned to in one organization does not belong to another.
           <OrganizationContext value={organization} key={organization.id}>
-            <Follow organization={organization} />
-            <Tabs organization={organization} />
-            {organization.viewerMembership.isOwner && <Overdue />}
-            <Outlet />
+            <Follow organization={organization}>
+              <Tabs organization={organization} />
+              {organization.viewerMembership.isOwner && <Overdue />}
+              <Outlet />
+            </Follow>
           </OrganizationContext>
         );
       }}

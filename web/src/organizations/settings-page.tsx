@@ -12,7 +12,7 @@ import {
   LeaveOrganizationDocument,
   UpdateOrganizationDocument,
 } from "../graphql";
-import { useOrganization } from "./organization-frame";
+import { useLeaving, useOrganization } from "./organization-frame";
 
 /** SettingsPage is about the organization itself. */
 export function SettingsPage() {
@@ -68,6 +68,7 @@ function Rename() {
 function Leave() {
   const { id, name } = useOrganization();
   const [, leave] = useMutation(LeaveOrganizationDocument);
+  const leaving = useLeaving();
   const navigate = useNavigate();
   return (
     <section className="card" aria-labelledby="leave">
@@ -77,7 +78,9 @@ function Leave() {
         <Dialog open="Leave…" title={`Leave ${name}?`}>
           {() => (
             <Form
-              send={({ confirmName = "" }) => leave({ input: { organizationId: id, confirmName } })}
+              send={({ confirmName = "" }) =>
+                leaving(leave({ input: { organizationId: id, confirmName } }))
+              }
               submit="Leave"
               dangerous
               told={`You have left ${name}.`}
@@ -95,6 +98,7 @@ function Leave() {
 function Delete() {
   const { id, name, subdomain } = useOrganization();
   const [, remove] = useMutation(DeleteOrganizationDocument);
+  const leaving = useLeaving();
   const navigate = useNavigate();
   const query = useQuery({ query: DeletionBlockersDocument, variables: { organizationId: id } });
   return (
@@ -120,7 +124,7 @@ function Delete() {
                   {() => (
                     <Form
                       send={({ confirmName = "" }) =>
-                        remove({ input: { organizationId: id, confirmName } })
+                        leaving(remove({ input: { organizationId: id, confirmName } }))
                       }
                       submit="Delete"
                       dangerous

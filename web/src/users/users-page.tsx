@@ -19,7 +19,7 @@ import {
   UsersDocument,
 } from "../graphql";
 import { useLive } from "../live";
-import { useOrganization } from "../organizations/organization-frame";
+import { useLeaving, useOrganization } from "../organizations/organization-frame";
 
 /** How often it is asked whether a mail has been sent, in milliseconds: no event tells of it. */
 const mailCheck = 2_000;
@@ -229,7 +229,9 @@ function Resend({ user }: { user: UserRow }) {
 }
 
 function Remove({ user }: { user: UserRow }) {
+  const { viewerMembership } = useOrganization();
   const [, remove] = useMutation(RemoveOrganizationUserDocument);
+  const leaving = useLeaving();
   const pending = user.status === "INVITED";
   return (
     <Dialog
@@ -245,7 +247,10 @@ function Remove({ user }: { user: UserRow }) {
               : "They lose access at once. Their Studio account stays."}
           </p>
           <Form
-            send={({ confirm = "" }) => remove({ input: { organizationUserId: user.id, confirm } })}
+            send={({ confirm = "" }) => {
+              const removed = remove({ input: { organizationUserId: user.id, confirm } });
+              return user.id === viewerMembership.id ? leaving(removed) : removed;
+            }}
             submit={pending ? "Revoke" : "Remove"}
             dangerous
             told={
