@@ -641,6 +641,48 @@ test("a page is whose its cookie is, also when that changes in another tab", asy
   visitor.content();
 });
 
+test("an answer that comes late leads nobody away from where they are", async () => {
+  const { page } = await enter(await signUp("Lena", "lena"));
+  await visitor.open("/organizations");
+  const answer = await delay("CreateOrganization");
+  await button("Create a New Organization").click();
+  await page.getByRole("dialog").getByLabel("Name").fill("Late");
+  await page.getByRole("dialog").getByLabel("Subdomain").fill("late");
+  await page.getByRole("dialog").getByRole("button", { name: "Create" }).click();
+  await page.keyboard.press("Escape");
+  await page.getByRole("link", { name: "Lena Owner" }).click();
+  await visitor.arrives("Account");
+  await page.getByLabel("Current password").fill("half typed");
+  answer();
+  await page.getByText("The organization is yours.").waitFor();
+  expect(new URL(page.url()).pathname).toBe("/account");
+  expect(await page.getByLabel("Current password").inputValue()).toBe("half typed");
+  visitor.content();
+});
+
+test("who signs in is signed in, though looking at another page meanwhile", async () => {
+  await signUp("Emma", "emma");
+  visitor = await visit(browser, server);
+  const { page, context } = visitor;
+  await visitor.open("/sign-in");
+  let send = () => {};
+  const sent = new Promise<void>((resolve) => {
+    send = resolve;
+  });
+  await context.route("**/graphql", async (route) => {
+    if (route.request().postData()?.includes("mutation SignIn(")) await sent;
+    await route.continue();
+  });
+  await page.getByLabel("Email address").fill("emma@example.com");
+  await page.getByLabel("Password").fill(password);
+  await button("Sign in").click();
+  await page.getByRole("link", { name: "Create an account" }).click();
+  await visitor.arrives("Create an account");
+  send();
+  await visitor.arrives("Instances");
+  visitor.content();
+});
+
 test.each([
   ["of several words", "Rheinische Gesellschaft für angewandte Datenbanktechnik mbH & Co"],
   ["of one word", "W".repeat(64)],

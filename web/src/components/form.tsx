@@ -25,7 +25,7 @@ const FaultContext = createContext<Fault | null>(null);
 interface FormProps<Data> {
   /** Sends the values of the form's fields, by their names. */
   send: (values: Record<string, string>) => Promise<Answer<Data>>;
-  /** What to do when it succeeded. The form is emptied. */
+  /** What to do when it succeeded, unless the person has gone elsewhere meanwhile. The form is emptied. */
   done?: (data: Data) => void;
   /** What to tell when it succeeded. */
   told?: string;
@@ -67,8 +67,9 @@ export function Form<Data>(props: FormProps<Data>) {
       if (form.current) setFault(shown ? fault : { ...fault, field: undefined });
       else toast(fault.message); // its dialog was closed meanwhile
     } else if (data) {
-      form.current?.reset();
       if (props.told) toast(props.told);
+      if (!form.current) return;
+      form.current.reset();
       props.done?.(data);
     }
   };
