@@ -683,6 +683,21 @@ test("who signs in is signed in, though looking at another page meanwhile", asyn
   visitor.content();
 });
 
+test.each(["/\t/example.com", "//example.com", "/\\example.com", "/.//example.com"])(
+  "signing in does not lead elsewhere: %j",
+  async (next) => {
+    visitor = await visit(browser, server);
+    const { page } = visitor;
+    await visitor.open(`/sign-in?next=${encodeURIComponent(next)}`);
+    await page.getByLabel("Email address").fill("demo@example.com");
+    await page.getByLabel("Password").fill(password);
+    await button("Sign in").click();
+    await page.getByRole("link", { name: "Olive Owner" }).waitFor();
+    expect(new URL(page.url()).origin).toBe(server.url);
+    visitor.content();
+  },
+);
+
 test.each([
   ["of several words", "Rheinische Gesellschaft für angewandte Datenbanktechnik mbH & Co"],
   ["of one word", "W".repeat(64)],

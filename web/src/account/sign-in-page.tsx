@@ -31,7 +31,8 @@ export function SignInForm({ email, done }: { email?: string; done?: () => void 
 /** The path to go on to after signing in; addresses elsewhere are not followed. */
 function useNext(): string {
   const next = useSearchParams()[0].get("next") ?? "/";
-  return /^\/(?![/\\])/.test(next) ? next : "/";
+  // Browsers leave control characters out, and may then find another host.
+  return /^\/(?![/\\])\P{Cc}*$/u.test(next) ? next : "/";
 }
 
 /**
