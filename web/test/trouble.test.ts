@@ -698,6 +698,25 @@ test.each(["/\t/example.com", "//example.com", "/\\example.com", "/.//example.co
   },
 );
 
+test("an address that is verified is told to be that of another account", async () => {
+  const { page } = await enter(await signUp("Gil", "gil"));
+  await server.ask(
+    `mutation($password: String!) {
+      signUp(input: { email: "hal@example.com", password: $password, firstName: "Hal", lastName: "H" }) { token }
+    }`,
+    { password },
+  );
+  await visitor.open(await server.link("hal@example.com", "/verify-email/"));
+  await button("Verify my address").click();
+  await page
+    .getByText(
+      "verified. Sign in with it to see invitations to it: you are signed in as gil@example.com.",
+    )
+    .waitFor();
+  expect(await page.getByText("You now see invitations").count()).toBe(0);
+  visitor.content();
+});
+
 test.each([
   ["of several words", "Rheinische Gesellschaft für angewandte Datenbanktechnik mbH & Co"],
   ["of one word", "W".repeat(64)],

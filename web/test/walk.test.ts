@@ -81,7 +81,7 @@ describe("Accounts", () => {
     await olive.open(await server.link("olive@example.com", "/verify-email/"));
     await olive.looks("verify-email");
     await button(page, "Verify my address").click();
-    await page.getByText("olive@example.com is verified").waitFor();
+    await page.getByText("olive@example.com is verified. You now see invitations to it.").waitFor();
     await olive.looks("verified");
     await tab(page, "Go on").click();
     await olive.arrives("Instances");

@@ -1,10 +1,10 @@
 // Proving an address, from the link in a mail.
 import { useState } from "react";
 import { Link, useParams } from "react-router";
-import { useMutation } from "urql";
+import { useMutation, useQuery } from "urql";
 import { Form } from "../components/form";
 import { Heading } from "../components/page";
-import { VerifyEmailDocument } from "../graphql";
+import { VerifyEmailDocument, ViewerDocument } from "../graphql";
 import { useSession } from "../session";
 
 /** VerifyEmailPage verifies on a click, not on opening: scanners of mails open links too. */
@@ -13,12 +13,19 @@ export function VerifyEmailPage() {
   const { renew } = useSession();
   const [, verify] = useMutation(VerifyEmailDocument);
   const [verified, setVerified] = useState<string>();
+  const [{ data }] = useQuery({ query: ViewerDocument });
+  const signedIn = data?.viewer?.user.email;
   return (
     <section className="card">
       <Heading>Verify your email address</Heading>
       {verified ? (
         <>
-          <p role="status">{verified} is verified. You now see invitations to it.</p>
+          <p role="status">
+            {verified} is verified.{" "}
+            {signedIn && signedIn !== verified
+              ? `Sign in with it to see invitations to it: you are signed in as ${signedIn}.`
+              : data && "You now see invitations to it."}
+          </p>
           <p>
             <Link className="button primary" to="/">
               Go on
