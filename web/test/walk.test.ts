@@ -544,6 +544,10 @@ describe("Sessions", () => {
     await row(page, "olive@example.com").waitFor();
     let requests = 0;
     page.on("request", () => requests++);
+    page.on("websocket", (socket) => socket.on("framesent", () => requests++));
+    await page.reload(); // for a socket whose frames are counted
+    await row(page, "olive@example.com").waitFor();
+    requests = 0;
     const [session] = await olive.context.cookies();
     await server.ask("mutation { signOut { signedOut } }", {}, session?.value);
     await olive.arrives("Sign in");
