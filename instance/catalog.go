@@ -36,10 +36,9 @@ func (p *ComputePlan) Price() *billing.Money { return billing.Dollars(p.Amount) 
 // ram is the memory as people say it.
 func (p *ComputePlan) ram() string { return fmt.Sprintf("%d GB RAM", p.RAMMB/1024) }
 
-// items are what is billed for the plan at the given amount, which may be of an older catalog; nothing when the
-// plan is not in this one.
+// items are what is billed for the plan at the given amount, which may be of an older catalog.
 func (p *ComputePlan) items(amount int64) []billing.Item {
-	if p == nil || amount == 0 {
+	if amount == 0 {
 		return nil
 	}
 	name := "Cloud instance, "

@@ -62,8 +62,8 @@ func (t terms) items(plan *ComputePlan, storage *StoragePlan) []billing.Item {
 	return items
 }
 
-// Items are what is billed for an instance. They come to another amount than it costs when its plan has left the
-// catalog, or the price of storage is another than when that was agreed.
+// Items are what is billed for an instance. They come to another amount than it costs when the price of
+// storage is another than when that was agreed.
 func Items(instance *db.Instance) []billing.Item {
 	var storage *StoragePlan
 	if instance.StorageGB != nil {

@@ -248,19 +248,6 @@ func TestResize(t *testing.T) {
 			})
 		}
 	})
-	// The sweep meets an instance whose plan is not in the catalog any more, and that is billed at another price.
-	t.Run("PlanGone", func(t *testing.T) {
-		on(t, func(s *studio) {
-			owner, home := s.paying()
-			demo := s.running(owner, home, costly)
-			_, err := s.db.Pool().ExecContext(s.Context(),
-				"UPDATE instances SET compute_plan_id = 'cloud-gone', compute_amount = 999, subscription_id = NULL")
-			s.ok(err)
-			s.ok(s.bills.Sweep(s.Context()))
-			s.wantInstance(demo.ID, "demo ACTIVE cloud-gone 100 GB 999+2250 MONTH billed")
-			s.wantBilled(home, 1, 1)
-		})
-	})
 	t.Run("AgainstDelete", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner, home := s.paying()
