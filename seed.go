@@ -46,7 +46,8 @@ func (c *seedCommand) Run(ctx context.Context) error {
 	})
 }
 
-// seedExample makes an owner and a member, both with the same new password. Their mails are left to the server.
+// seedExample makes an owner and a member, both with the same new password. No mail is sent: by the time a server
+// does the jobs, both addresses are verified and the invitation is accepted.
 func seedExample(ctx context.Context, database *db.DB) error {
 	const ownersEmail, membersEmail, subdomain = "owner@example.com", "member@example.com", "example"
 	// Before anything is written: what a failed seed left would have a password that nobody has seen.

@@ -78,7 +78,7 @@ func New(
 	job.Handle(jobs, couponJob, job.Handler[task]{Do: b.addCoupon, Failed: b.couponGivenUp})
 	job.Handle(jobs, payJob, job.Handler[task]{Do: b.payInvoice, Failed: b.refreshLater, NoRetry: true})
 	job.Handle(jobs, refreshJob, job.Handler[task]{Do: b.refreshNow})
-	job.Handle(jobs, mailJob, job.Handler[failedPayment]{Do: b.mailFailure})
+	job.Handle(jobs, mailJob, job.Handler[failedPaymentPayload]{Do: b.mailFailure})
 	return b
 }
 

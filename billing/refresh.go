@@ -322,8 +322,8 @@ func (b *Billing) refreshNow(ctx context.Context, jobID string, t task) error {
 	return err
 }
 
-// failedPayment is what the job that mails of a failed payment is given.
-type failedPayment struct{ InvoiceID, MembershipID string }
+// failedPaymentPayload is what the job that mails of a failed payment is given.
+type failedPaymentPayload struct{ InvoiceID, MembershipID string }
 
 // mailOwners has the owners told, each by a mail of their own, that an invoice became overdue.
 func (b *Billing) mailOwners(ctx context.Context, tx *db.DB, invoice *db.Invoice) error {
@@ -332,7 +332,7 @@ func (b *Billing) mailOwners(ctx context.Context, tx *db.DB, invoice *db.Invoice
 		return err
 	}
 	for _, owner := range owners {
-		if _, err := b.jobs.Enqueue(ctx, tx, mailJob, failedPayment{invoice.ID, owner.ID}); err != nil {
+		if _, err := b.jobs.Enqueue(ctx, tx, mailJob, failedPaymentPayload{invoice.ID, owner.ID}); err != nil {
 			return err
 		}
 	}
@@ -341,7 +341,7 @@ func (b *Billing) mailOwners(ctx context.Context, tx *db.DB, invoice *db.Invoice
 
 // mailFailure is the job, which has nothing to do any more when the invoice has been paid meanwhile,
 // or the owner is none.
-func (b *Billing) mailFailure(ctx context.Context, jobID string, p failedPayment) error {
+func (b *Billing) mailFailure(ctx context.Context, jobID string, p failedPaymentPayload) error {
 	invoice, err := b.db.InvoiceByID(ctx, p.InvoiceID)
 	if err != nil {
 		return err

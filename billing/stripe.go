@@ -3,9 +3,11 @@ package billing
 // How Stripe is called, and what its errors become.
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -85,10 +87,10 @@ func asFailure(err error) error {
 	if answer, is := errors.AsType[*stripe.Error](err); is {
 		return &failure{answer.HTTPStatusCode, answer.Type, answer.Code, answer.Param, answer.Msg, answer.RequestID}
 	}
-	if _, is := errors.AsType[net.Error](err); is {
+	if _, is := errors.AsType[net.Error](err); is || errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &failure{message: err.Error()}
 	}
-	return &failure{message: "what came cannot be read"} // and is quoted by the error
+	return &failure{message: "what came cannot be read"} // and is quoted by the error, with any secret
 }
 
 // Error tells it for the log.
@@ -129,7 +131,7 @@ func errDeclined(f *failure) *fault.Error {
 	case f.kind == stripe.ErrorTypeCard && f.message != "":
 		reason = f.message
 	}
-	return fault.New(fault.CardDeclined, "%s Nothing was changed. Set another card, or ask the bank.", reason)
+	return fault.New(fault.CardDeclined, "%s What you asked for was not done. Set another card, or ask the bank.", reason)
 }
 
 // once gives a call its idempotency key: whose step it is, and what is asked for, as a step that is

@@ -165,7 +165,7 @@ func TestBill(t *testing.T) {
 			other := g.instance("two", db.Month, 1999, 0)
 			err := g.bill(other, items(1999, 0))
 			s.refused(err, fault.CardDeclined, "")
-			equal(s, "message", err.Error(), "Your card was declined. Nothing was changed. Set another card, or ask the bank.")
+			equal(s, "message", err.Error(), "Your card was declined. What you asked for was not done. Set another card, or ask the bank.")
 			equal(s, "jobs left", s.work(), 0)
 			g.wantTold()
 			equal(s, "totals", g.totals(), []int64{1999})

@@ -67,7 +67,7 @@ func (d *DB) ClaimJobs(ctx context.Context, kinds, known []string, due time.Time
 // other hands.
 func (d *DB) ClaimJob(ctx context.Context, id string, lease time.Duration) (*Job, error) {
 	jobs := []*Job{}
-	// Make it due now, so that after a crash it is picked up at once.
+	// Make it due now, so that after a crash it waits only until its lease is over.
 	err := d.claim(lease).Set("run_at = ?", d.Now()).Where("id = ?", id).Where("failed_at IS NULL").Where("leased_until IS NULL").
 		Where(`lane IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other
 			WHERE other.lane = j.lane AND other.leased_until IS NOT NULL)`).

@@ -3787,9 +3787,9 @@ A request that may have to be sent again carries the header ` + "`" + `Idempoten
 characters of its own, such as a UUID. The same request of the same user, or without a session from the
 same address, then has one effect and one answer for 24 hours, also when both come at once. With another
 request the key is refused: BAD_REQUEST. A refused mutation leaves its key free. It changed nothing, except that
-the log shows a declined payment. A request with a key goes on to its end when its client has gone. When it was
-cut off without an answer all the same, the key is refused with CONFLICT, as it may have taken effect or not. A
-batch and a mutation with a @secret take no key; over WebSocket there is none.
+what Stripe reported on the way is stored, such as a declined payment. A request with a key goes on to its end
+when its client has gone. When it was cut off without an answer all the same, the key is refused with CONFLICT,
+as it may have taken effect or not. A batch and a mutation with a @secret take no key; over WebSocket there is none.
 """
 type Mutation {
   "Creates the account and its first organization, and signs in."

@@ -67,6 +67,8 @@ type storageTier struct {
 	ProductID, ProductName string
 }
 
+// A plan that an instance may still have stays in it, as the API promises each instance's plan.
+//
 //go:embed catalog.json
 var catalogFile []byte
 

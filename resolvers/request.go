@@ -134,8 +134,9 @@ func (r *request) use(token string) {
 	r.setCookie(token)
 }
 
-// renew has a browser that is used keep its cookie. It does so with the first use of a day and no more often: an
-// answer that is on its way while somebody else signs in puts the session back that it was asked with.
+// renew has a browser that is used keep its cookie. It does so only until the first use of a day is noted, which
+// takes a minute at the most: an answer that is on its way while somebody else signs in brings back the session
+// that it was asked with.
 func (r *request) renew(token string, now, lastUsedAt time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

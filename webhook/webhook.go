@@ -208,8 +208,8 @@ func sorted(types []db.EventType) []db.EventType {
 	return slices.Compact(slices.Sorted(slices.Values(types)))
 }
 
-// checkURL accepts what may be called, as far as that can be known without looking the name up, which newClient
-// checks at each call.
+// checkURL accepts what may be called, as far as that can be known without looking the name up; newClient checks
+// the address that it then has, at each call.
 func (w *Webhooks) checkURL(address string) (string, error) {
 	parsed, err := url.Parse(strings.TrimSpace(address))
 	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
