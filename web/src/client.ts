@@ -13,6 +13,7 @@ import {
 } from "urql";
 import { cache } from "./cache";
 import { faultOf } from "./fault";
+import { CallerDocument } from "./graphql";
 
 /** Mutations that make what cannot be made twice: a second time, they would be told that it is there. */
 const making = new Set(["CreateInstance", "CreateOrganization", "RegisterInstance"]);
@@ -62,7 +63,7 @@ export interface Api {
   follow(reached: () => void): () => void;
   /** Asks again for all that shows. */
   refresh(): void;
-  /** Asks again when the cookie may have become somebody else's, until the returned function is called. */
+  /** Asks who the caller is when the cookie may have become somebody else's, until the returned function is called. */
   guard(): () => void;
 }
 
@@ -177,11 +178,14 @@ export function connect(renew: () => void): Api {
     refresh,
     guard() {
       const over = new AbortController();
+      // Only that: with a failure, what shows would be gone.
+      const ask = () =>
+        void client.query(CallerDocument, {}, { requestPolicy: "network-only" }).toPromise();
       // The Playground tells nobody, nor does the tab in which the link in a mail verifies an address.
-      const look = () => document.visibilityState === "visible" && refresh();
+      const look = () => document.visibilityState === "visible" && ask();
       document.addEventListener("visibilitychange", look, over);
       window.addEventListener("focus", look, over); // from a window beside it
-      const compare = ({ data }: MessageEvent) => data !== viewerId && refresh();
+      const compare = ({ data }: MessageEvent) => data !== viewerId && ask();
       cookie.addEventListener("message", compare, over);
       return () => over.abort();
     },

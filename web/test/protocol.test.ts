@@ -65,6 +65,7 @@ const clients: Record<string, (authorization?: string) => Client> = {
       connectionParams: { Authorization },
       retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
       retryAttempts: 100,
+      shouldRetry: () => true, // also while the server is not there yet
     }) as Client,
   "graphql-sse": (Authorization = `Bearer ${token}`) =>
     sse.createClient({

@@ -641,6 +641,30 @@ test("a page is whose its cookie is, also when that changes in another tab", asy
   visitor.content();
 });
 
+test("who comes back to a tab finds it as it was", async () => {
+  const { page, context } = await enter(await signUp("Rita", "rita"));
+  await visitor.open("/organizations");
+  await button("Create a New Organization").click();
+  const name = page.getByRole("dialog").getByLabel("Name");
+  await name.fill("Half typed");
+  let requests = 0;
+  page.on("request", () => requests++);
+  const back = () =>
+    page.evaluate(() => {
+      document.dispatchEvent(new Event("visibilitychange"));
+      window.dispatchEvent(new Event("focus"));
+    });
+  await Promise.all([page.waitForResponse("**/graphql"), back()]);
+  expect(requests).toBe(1);
+  // As when a laptop wakes up before its network does.
+  await context.route("**/graphql", (route) => route.abort());
+  await Promise.all([page.waitForEvent("requestfailed"), back()]);
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+  expect(await page.getByRole("alert").count()).toBe(0);
+  expect(await name.inputValue()).toBe("Half typed");
+  visitor.content(/ERR_FAILED/);
+});
+
 test("an answer that comes late leads nobody away from where they are", async () => {
   const { page } = await enter(await signUp("Lena", "lena"));
   await visitor.open("/organizations");
@@ -698,20 +722,24 @@ test.each(["/\t/example.com", "//example.com", "/\\example.com", "/.//example.co
   },
 );
 
-test("an address that is verified is told to be that of another account", async () => {
-  const { page } = await enter(await signUp("Gil", "gil"));
+test.each([
+  ["an account of another address", "gil", ": you are signed in as gil@example.com."],
+  ["none", "", "."],
+])("an address is verified with %s signed in", async (_, signedIn, end) => {
+  const address = `of-${signedIn || "nobody"}@example.com`;
   await server.ask(
-    `mutation($password: String!) {
-      signUp(input: { email: "hal@example.com", password: $password, firstName: "Hal", lastName: "H" }) { token }
+    `mutation($password: String!, $address: String!) {
+      signUp(input: { email: $address, password: $password, firstName: "Hal", lastName: "H" }) { token }
     }`,
-    { password },
+    { password, address },
   );
-  await visitor.open(await server.link("hal@example.com", "/verify-email/"));
+  if (signedIn) await enter(await signUp("Gil", signedIn));
+  else visitor = await visit(browser, server);
+  const { page } = visitor;
+  await visitor.open(await server.link(address, "/verify-email/"));
   await button("Verify my address").click();
   await page
-    .getByText(
-      "verified. Sign in with it to see invitations to it: you are signed in as gil@example.com.",
-    )
+    .getByText(`${address} is verified. Sign in with it to see invitations to it${end}`)
     .waitFor();
   expect(await page.getByText("You now see invitations").count()).toBe(0);
   visitor.content();
@@ -801,6 +829,7 @@ test("notices are above dialogs", async () => {
   await button("Create an instance").click();
   await page.getByRole("dialog").getByLabel("Name").waitFor();
   expect(await visitor.colors(invited)).toContain("33,29,51"); // and not darker
+  expect(await invited.getByRole("button").count()).toBe(0); // which could not be pressed
   wire.hold();
   await wire.cut();
   await page.getByText(lost).waitFor();
@@ -849,6 +878,12 @@ test("the focus goes on at the heading when what had it is gone", async () => {
   const other = page.getByRole("button", { name: /^Sign out there/ });
   await other.press("Enter");
   await gone(other);
+  // Nor does it move once somebody has pressed elsewhere.
+  await page.getByLabel("First name").focus();
+  await page.mouse.click(2, 2);
+  await page.getByLabel("First name").evaluate((field) => field.closest("section")?.remove());
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("BODY");
   visitor.content();
 });
 

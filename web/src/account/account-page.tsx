@@ -249,6 +249,7 @@ function NewToken({ close }: { close: () => void }) {
         return create({ input: { name, expiresAt } });
       }}
       submit="Create"
+      told="The token is created."
       done={({ createApiToken }) => setToken(createApiToken.token)}
     >
       <Field

@@ -22,9 +22,10 @@ export function VerifyEmailPage() {
         <>
           <p role="status">
             {verified} is verified.{" "}
-            {signedIn && signedIn !== verified
-              ? `Sign in with it to see invitations to it: you are signed in as ${signedIn}.`
-              : data && "You now see invitations to it."}
+            {signedIn === verified
+              ? "You now see invitations to it."
+              : data &&
+                `Sign in with it to see invitations to it${signedIn ? `: you are signed in as ${signedIn}` : ""}.`}
           </p>
           <p>
             <Link className="button primary" to="/">

@@ -59,7 +59,9 @@ export function Dialog({
           onClose={() => setShown(dialog.current?.open ?? false)}
         >
           <header className="heading">
-            <h2 id={id}>{title}</h2>
+            <h2 id={id} tabIndex={-1}>
+              {title}
+            </h2>
             <button
               type="button"
               className="plain"

@@ -30,21 +30,27 @@ export function Heading({
   );
 }
 
-/** useFocusKept goes on at the page's heading when what had the focus is gone, such as a row of a list. */
+/** useFocusKept goes on at the heading of the page, or dialog, when what had the focus is gone, such as a row of a list. */
 export function useFocusKept() {
   useEffect(() => {
     let focused: Element | null = null;
+    const over = new AbortController();
     const keep = () => {
       focused = document.activeElement;
     };
+    const leave = () => {
+      focused = null; // unless what is pressed takes the focus
+    };
     const watch = new MutationObserver(() => {
       if (!focused || focused.isConnected || document.activeElement !== document.body) return;
-      document.querySelector("h1")?.focus({ preventScroll: true });
+      focused = document.querySelector("dialog:modal h2") ?? document.querySelector("h1");
+      if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
     });
-    document.addEventListener("focusin", keep);
+    document.addEventListener("focusin", keep, over);
+    document.addEventListener("pointerdown", leave, over);
     watch.observe(document.body, { childList: true, subtree: true });
     return () => {
-      document.removeEventListener("focusin", keep);
+      over.abort();
       watch.disconnect();
     };
   }, []);

@@ -1,4 +1,5 @@
-// Short notices of what has happened, read out by screen readers, gone after a while.
+// Short notices of what has happened, gone after a while. Screen readers read them out, but for those that come
+// while a dialog is open: all outside of it is inert, though it shows above.
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from "react";
 import { createPortal } from "react-dom";
 
