@@ -74,27 +74,15 @@ func (o *organization) invoice(b bill, account *db.BillingAccount, discountUntil
 	return invoice
 }
 
-// linesOf are the lines of an instance's invoice: its plan, and its storage beyond what is free.
+// linesOf are the lines of an instance's invoice, as Stripe words them.
 func linesOf(of *db.Instance) []*db.InvoiceLine {
+	per := map[db.Interval]string{db.Month: "month", db.Year: "year"}[of.Interval]
 	var lines []*db.InvoiceLine
-	add := func(quantity int, product string, amount int64) {
-		if amount > 0 {
-			unit := amount / int64(quantity)
-			per := map[db.Interval]string{db.Month: "month", db.Year: "year"}[of.Interval]
-			lines = append(lines, &db.InvoiceLine{
-				Description: fmt.Sprintf("%s: %d × %s (at %s / %s)", of.Name, quantity, product, dollars(unit), per),
-				Quantity:    quantity, Amount: amount, Currency: "USD", InstanceID: of.ID,
-			})
-		}
-	}
-	plan := instance.ComputePlanByID(of.ComputePlanID)
-	kind := "Cloud instance"
-	if of.Type == db.UserInstalled {
-		kind = "Enterprise license"
-	}
-	add(1, fmt.Sprintf("%s, %d GB RAM", kind, plan.RAMMB/1024), of.ComputeAmount)
-	if of.StorageGB != nil {
-		add(*of.StorageGB-10, "Storage beyond 10 GB", of.StorageAmount)
+	for _, item := range instance.Items(of) {
+		lines = append(lines, &db.InvoiceLine{
+			Description: fmt.Sprintf("%s: %d × %s (at %s / %s)", of.Name, item.Quantity, item.Name, dollars(item.UnitAmount), per),
+			Quantity:    int(item.Quantity), Amount: item.UnitAmount * item.Quantity, Currency: "USD", InstanceID: of.ID,
+		})
 	}
 	return lines
 }
