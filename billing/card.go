@@ -177,26 +177,35 @@ func (b *Billing) removeCard(ctx context.Context, jobID string, t task) error {
 	if err != nil || account == nil {
 		return err
 	}
-	if t.PaymentMethodID == "" {
-		if t.PaymentMethodID, err = b.shown(ctx, account); err != nil {
-			return b.giveUp(ctx, t.OrganizationID, err)
+	return b.giveUp(ctx, t.OrganizationID, b.takeAway(ctx, jobID, account, t.PaymentMethodID, actor))
+}
+
+// takeAway has Stripe forget the card with the given ID, and all others that the customer has; "" is the card that
+// the account shows.
+func (b *Billing) takeAway(ctx context.Context, jobID string, account *db.BillingAccount, methodID string, actor *db.User) (err error) {
+	if methodID == "" {
+		if methodID, err = b.shown(ctx, account); err != nil {
+			return err
 		}
 	}
 	cards, err := b.cards(ctx, account)
-	if len(cards) > 0 && !slices.Contains(cards, t.PaymentMethodID) {
+	if err != nil {
+		return err
+	}
+	if len(cards) > 0 && !slices.Contains(cards, methodID) {
 		// The job was overtaken, or Stripe's webhook is late: nobody has asked for this card to be removed.
-		if _, err = b.refresh(ctx, t.OrganizationID, cause{}, nil); err == nil {
-			err = errCardChanged
+		if _, err := b.refresh(ctx, account.OrganizationID, cause{}, nil); err != nil {
+			return err
 		}
-		return b.giveUp(ctx, t.OrganizationID, err)
+		return errCardChanged
 	}
-	if err == nil && len(cards) > 0 {
-		err = b.detach(ctx, jobID, append(without(cards, t.PaymentMethodID), t.PaymentMethodID)...) // its own last
+	if len(cards) > 0 {
+		if err := b.detach(ctx, jobID, append(without(cards, methodID), methodID)...); err != nil { // its own last
+			return err
+		}
 	}
-	if err == nil {
-		_, err = b.refresh(ctx, t.OrganizationID, cause{card: actor}, nil)
-	}
-	return b.giveUp(ctx, t.OrganizationID, err)
+	_, err = b.refresh(ctx, account.OrganizationID, cause{card: actor}, nil)
+	return err
 }
 
 // shown is the payment method of the card that the account shows without its ID, as after a removal that Stripe
