@@ -126,12 +126,7 @@ func TestDelete(t *testing.T) {
 				s.Errorf("got the error %v", err)
 			}
 			s.wantInstance(demo.ID, "demo DELETING cloud-1gb 10 GB 0+0 MONTH free")
-			s.lastAttempt(demo.ID)
-			s.wantInstance(demo.ID, "demo FAILED cloud-1gb 10 GB 0+0 MONTH free")
-			s.provisioner.will(nil)
-			s.ok(s.instances.Delete(s.Context(), owner, demo.ID, "demo"))
-			s.settle(demo.ID)
-			s.wantInstance(demo.ID, "gone")
+			s.deletableOnceGivenUp(owner, demo.ID)
 			s.wantLog(home,
 				"INSTANCE_CREATED Olive Owner created the instance demo.",
 				"- INSTANCE_UPDATED demo is running.",

@@ -45,12 +45,7 @@ func TestProvisioning(t *testing.T) {
 				s.Error("the job is done")
 			}
 			s.wantInstance(created.ID, "demo CREATING cloud-1gb 10 GB 0+0 MONTH free")
-			s.lastAttempt(created.ID)
-			s.wantInstance(created.ID, "demo FAILED cloud-1gb 10 GB 0+0 MONTH free")
-			s.provisioner.will(nil)
-			s.ok(s.instances.Delete(s.Context(), owner, created.ID, "demo"))
-			s.settle(created.ID)
-			s.wantInstance(created.ID, "gone")
+			s.deletableOnceGivenUp(owner, created.ID)
 			s.wantLog(home,
 				"INSTANCE_CREATED Olive Owner created the instance demo.",
 				"- INSTANCE_UPDATED demo could not be set up.",

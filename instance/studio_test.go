@@ -190,6 +190,17 @@ func (s *studio) lastAttempt(id string) {
 	}
 }
 
+// deletableOnceGivenUp lets the job of a free instance be given up, after which its owner can delete it.
+func (s *studio) deletableOnceGivenUp(owner *db.User, id string) {
+	s.Helper()
+	s.lastAttempt(id)
+	s.wantInstance(id, "demo FAILED cloud-1gb 10 GB 0+0 MONTH free")
+	s.provisioner.will(nil)
+	s.ok(s.instances.Delete(s.Context(), owner, id, "demo"))
+	s.settle(id)
+	s.wantInstance(id, "gone")
+}
+
 // overdue makes it that an invoice could not be collected.
 func (s *studio) overdue(of *db.Organization) {
 	s.Helper()
