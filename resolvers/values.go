@@ -1,7 +1,7 @@
 package resolvers
 
-// Values: whether what an operation gives fits the types of what takes it. gqlparser does not ask that of
-// instants, nor how large a number is, and gqlgen does only once fields run, which others may have done then.
+// Values: whether the arguments of an operation fit their types. gqlparser checks neither times nor how large a
+// number is, and gqlgen only when a field runs, by which time another field may have taken effect.
 
 import (
 	"fmt"
