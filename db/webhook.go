@@ -72,7 +72,7 @@ type WebhookDelivery struct {
 	LatencyMs   *int                  `bun:"latency_ms"`
 	AttemptedAt *time.Time            `bun:"attempted_at"`
 	CreatedAt   time.Time             `bun:"created_at"`
-	// NextAttemptAt is the job's, read along; nil when it is done or given up.
+	// NextAttemptAt is the job's, read along; nil when the delivery is made or given up.
 	NextAttemptAt *time.Time `bun:"next_attempt_at,scanonly"`
 }
 
@@ -158,7 +158,7 @@ func (d *DB) UpdateWebhookDelivery(ctx context.Context, delivery *WebhookDeliver
 func (d *DB) WebhookDeliveriesOf(ctx context.Context, endpointIDs []string, limit int) ([]*Rows[WebhookDelivery], error) {
 	list := func(endpointID any) *bun.SelectQuery {
 		return d.bun.NewSelect().Model((*WebhookDelivery)(nil)).ColumnExpr("?TableColumns").
-			ColumnExpr("(SELECT j.run_at FROM jobs AS j WHERE j.id = wd.job_id AND j.failed_at IS NULL) AS next_attempt_at").
+			ColumnExpr("(SELECT j.run_at FROM jobs AS j WHERE j.id = wd.job_id AND j.failed_at IS NULL AND wd.status = ?) AS next_attempt_at", DeliveryPending).
 			Where("endpoint_id = ?", endpointID)
 	}
 	return readPages(ctx, d, endpointIDs, Page{Limit: limit}, deliveryOrder, list, func(w *WebhookDelivery) string { return w.EndpointID })

@@ -88,7 +88,7 @@ var unnamed = map[string][]string{
 	},
 	"by endpoint: a delivery does not hold its organization": {
 		"INSERT INTO webhook_deliveries",
-		"SELECT * FROM (SELECT list.* FROM unnest(?::text[]) AS p (id) CROSS JOIN LATERAL (SELECT …, (SELECT … FROM jobs AS j WHERE j.id = wd.job_id AND j.failed_at IS NULL) AS next_attempt_at FROM webhook_deliveries AS wd WHERE (endpoint_id = p.id)) AS list) AS lists",
+		"SELECT * FROM (SELECT list.* FROM unnest(?::text[]) AS p (id) CROSS JOIN LATERAL (SELECT …, (SELECT … FROM jobs AS j WHERE j.id = wd.job_id AND j.failed_at IS NULL AND wd.status = ?) AS next_attempt_at FROM webhook_deliveries AS wd WHERE (endpoint_id = p.id)) AS list) AS lists",
 	},
 	"by Stripe's ID: its webhooks name the customer": {
 		"SELECT … FROM billing_accounts AS b WHERE (customer_id = ?)",
