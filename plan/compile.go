@@ -250,24 +250,22 @@ func (c *compiler) source(list *db.List, isOrganization bool) *source {
 // under puts a list into each row of a source.
 func (c *compiler) under(s, listed *source) {
 	s.children = append(s.children, listed)
+	ofOne := s == c.plan.root
 	listed.finish(func(v variant) string {
-		if listed.isOrganization {
+		switch {
+		case listed.isOrganization:
 			return db.SelectOrganizationsOfViewer(v.byAPIToken, listed.columns, v.order, v.after)
-		}
-		if s == c.plan.root {
+		case ofOne:
 			return db.SelectList(listed.list, listed.columns, v.after)
+		default:
+			return db.SelectLists(listed.list, listed.columns)
 		}
-		return db.SelectLists(listed.list, listed.columns)
 	})
 }
 
-// finish ends what is read and written of a source.
+// finish ends what is read and written of a source. The text is kept for longer than the compiler.
 func (s *source) finish(text func(v variant) string) {
-	s.gaps = s.program.gaps()
-	s.texts = make(map[variant]string, len(variants))
-	for _, v := range variants {
-		s.texts[v] = text(v)
-	}
+	s.gaps, s.text = s.program.gaps(), text
 }
 
 // keepKey reads the columns that make a row's cursor; organizations have them anyway.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -36,7 +37,7 @@ type Plans struct {
 }
 
 // New makes plans for queries of a schema, and keeps them for documents of at most as many bytes
-// together. On SQLite there are none that read.
+// together. On SQLite there are none.
 func New(database *db.DB, schema *ast.Schema, bytes uint64) *Plans {
 	return &Plans{database, schema, otter.Must(&otter.Options[*ast.OperationDefinition, *plan]{
 		MaximumWeight: bytes,
@@ -55,15 +56,17 @@ type Answer struct {
 	LastUsedAt    time.Time
 }
 
-// Answer answers an operation; nil when the executor must. The credential is nil when the caller shows
-// none.
+// Answer answers an operation; nil when the executor must, as for a caller who shows no credential.
 func (p *Plans) Answer(ctx context.Context, operation *graphql.OperationContext, by *db.Credential) *Answer {
+	if by == nil || !p.db.CanRead() { // before anything is kept: strangers would fill the memory
+		return nil
+	}
 	found, known := p.plans.GetIfPresent(operation.Operation)
 	if !known {
 		found = compile(p.schema, operation)
 		p.plans.Set(operation.Operation, found)
 	}
-	if found == nil || found.root != nil && (by == nil || !p.db.CanRead()) {
+	if found == nil {
 		return nil
 	}
 	r := run{plan: found, by: by, variables: operation.Variables}
@@ -99,9 +102,11 @@ type source struct {
 	field *ast.Field
 	// page is the number of the connection, or whole.
 	page int
-	// columns are what is read, and texts the statement, by what else it depends on.
+	// columns are what is read, and text makes the statement, which is kept in texts for each variant that was
+	// asked for: all that there are would be most of what a plan weighs.
 	columns []string
-	texts   map[variant]string
+	text    func(v variant) string
+	texts   sync.Map
 	program program
 	gaps    []step
 	// children are the lists in each row.
@@ -122,14 +127,15 @@ type variant struct {
 	after      bool
 }
 
-// variants are all that there are.
-var variants = func() (all []variant) {
-	for bits := range 1 << 4 {
-		order := db.OrganizationOrder{ByAge: bits&1 > 0, Descending: bits&2 > 0}
-		all = append(all, variant{byAPIToken: bits&4 > 0, order: order, after: bits&8 > 0})
+// statement is the text in one variant.
+func (s *source) statement(v variant) string {
+	if known, ok := s.texts.Load(v); ok {
+		return known.(string)
 	}
-	return all
-}()
+	text := s.text(v)
+	s.texts.Store(v, text)
+	return text
+}
 
 var (
 	viewerColumns       = []string{db.LastUsed}

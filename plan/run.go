@@ -112,7 +112,7 @@ func (r *run) send(ctx context.Context, database *db.DB, reads []db.Read) error 
 
 // root reads the viewer, or the organization that the field names.
 func (r *run) root(root *source) db.Read {
-	read := db.Read{SQL: root.texts[variant{byAPIToken: r.by.IsAPIToken}], Arguments: r.by.Arguments()}
+	read := db.Read{SQL: root.statement(variant{byAPIToken: r.by.IsAPIToken}), Arguments: r.by.Arguments()}
 	if root.isOrganization {
 		id, _ := root.field.ArgumentMap(r.variables)["id"].(string)
 		r.refused = r.refused || db.PrefixOf(id) != db.OrganizationPrefix
@@ -142,7 +142,7 @@ func (r *run) organizations(list *source) db.Read {
 		arguments = append(arguments, key.Values()...)
 	}
 	return db.Read{
-		SQL:       list.texts[variant{r.by.IsAPIToken, page.order, page.after != ""}],
+		SQL:       list.statement(variant{r.by.IsAPIToken, page.order, page.after != ""}),
 		Arguments: arguments,
 		Row: func(row db.Row) {
 			r.admit(list, row)
@@ -184,7 +184,7 @@ func (r *run) lists(to []db.Read, organizations *source) []db.Read {
 			arguments = append(arguments, key.Values()...)
 		}
 		to = append(to, db.Read{
-			SQL: list.texts[variant{after: after != ""}], Arguments: arguments,
+			SQL: list.statement(variant{after: after != ""}), Arguments: arguments,
 			Row: func(row db.Row) { r.enter(list, row, int(row.Int(organizationNumber))-1, shown) },
 		})
 	}
