@@ -16,7 +16,6 @@ import (
 	"github.com/rs/zerolog/hlog"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
-	"github.com/vektah/gqlparser/v2/parser"
 
 	"studio/db"
 	"studio/fault"
@@ -58,7 +57,7 @@ func explain(ctx context.Context, err error, found *gqlerror.Error, input string
 		return fault.New(fault.Unavailable, "The server cannot answer now. Try again.")
 	}
 	if found != nil && found.Err == nil {
-		if problem := ofGraphQL(ctx, found, input); problem != nil {
+		if problem := ofGraphQL(found, input); problem != nil {
 			return problem
 		}
 	}
@@ -72,7 +71,7 @@ func explain(ctx context.Context, err error, found *gqlerror.Error, input string
 
 // ofGraphQL translates the codes of gqlgen and gqlparser; nil when there is none, or not more to say
 // than that an input does not fit.
-func ofGraphQL(ctx context.Context, found *gqlerror.Error, input string) *fault.Error {
+func ofGraphQL(found *gqlerror.Error, input string) *fault.Error {
 	code, _ := found.Extensions["code"].(string)
 	switch code {
 	case "COMPLEXITY_LIMIT_EXCEEDED":
@@ -84,8 +83,6 @@ func ofGraphQL(ctx context.Context, found *gqlerror.Error, input string) *fault.
 		return fault.New(fault.ParseFailed, "%s", found.Message)
 	case string(fault.ValidationFailed):
 		switch {
-		case found.Message == "no operation provided" && isEmpty(graphql.GetOperationContext(ctx).RawQuery):
-			return fault.New(fault.ParseFailed, "The document is empty. Send one with an operation, such as { viewer { id } }.")
 		case found.Message == "operation  not found": // for want of a name
 			return fault.New(fault.ValidationFailed, "Name one of the document's operations in operationName.")
 		case input != "" && strings.HasPrefix(found.Message, "cannot use "): // a number that is not the one sent
@@ -101,12 +98,6 @@ func ofGraphQL(ctx context.Context, found *gqlerror.Error, input string) *fault.
 		return fault.New(fault.BadRequest, "The persisted query extension does not fit the query; send the query's SHA-256 and version 1.")
 	}
 	return nil
-}
-
-// isEmpty tells whether a document that has been parsed before holds nothing.
-func isEmpty(document string) bool {
-	parsed, _ := parser.ParseQuery(&ast.Source{Input: document})
-	return len(parsed.Operations)+len(parsed.Fragments) == 0
 }
 
 // suggestion is how gqlparser tells names of the schema to those who guess; introspection is the

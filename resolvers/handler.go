@@ -59,7 +59,8 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 		Resolvers: root{r}, Directives: r.directives(), Complexity: complexity(),
 	})
 	exec := executor.New(schema)
-	exec.SetQueryCache(newCache(func(document string, _ *ast.QueryDocument) uint32 { return uint32(len(document)) }))
+	documents := newCache(func(document string, _ *ast.QueryDocument) uint32 { return uint32(len(document)) })
+	exec.SetQueryCache(documents)
 	exec.SetParserTokenLimit(maxTokens)
 	exec.SetDisableSuggestion(true)
 	exec.SetErrorPresenter(present)
@@ -68,6 +69,7 @@ func (r *Resolvers) graphQL(options HandlerOptions, limit limiter) http.Handler 
 	exec.Use(extension.AutomaticPersistedQuery{
 		Cache: newCache(func(_, document string) uint32 { return uint32(len(document)) }),
 	})
+	exec.Use(unvalidated{documents})
 	exec.Use(extension.Introspection{})
 	exec.Use(shape{})
 	exec.Use(newCost(schema.Schema()))

@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"studio/account"
 	"studio/db"
@@ -22,13 +23,75 @@ import (
 )
 
 const (
-	maxTokens     = 5_000  // of a document
-	maxDepth      = 20     // the introspection query of graphql-js 16 is 15 deep
-	maxFields     = 1_000  // with fragments written out
-	maxAliases    = 100    // with fragments written out
-	maxDirectives = 100    // with fragments written out
-	maxComplexity = 10_000 // fields, each as often as its lists are long
+	maxTokens      = 5_000  // of a document
+	maxComparisons = 50_000 // of a document's fields with those of the same name, and of operations with fragments
+	maxDepth       = 20     // the introspection query of graphql-js 16 is 15 deep
+	maxFields      = 1_000  // with fragments written out
+	maxAliases     = 100    // with fragments written out
+	maxDirectives  = 100    // with fragments written out
+	maxComplexity  = 10_000 // fields, each as often as its lists are long
 )
+
+// unvalidated looks at documents that are not known yet before they are validated: validation compares each
+// field with all others that have its name in the response, looks at fragments for each operation anew, and
+// says of everything what is wrong with it.
+type unvalidated struct{ known cache[*ast.QueryDocument] }
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+} = unvalidated{}
+
+func (unvalidated) ExtensionName() string { return "Unvalidated" }
+
+func (unvalidated) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (u unvalidated) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	if _, known := u.known.Get(ctx, params.Query); known {
+		return nil
+	}
+	document, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: params.Query}, maxTokens)
+	if err != nil {
+		return nil // the executor finds that, too
+	}
+	if len(document.Operations)+len(document.Fragments) == 0 {
+		return gqlerror.WrapIfUnwrapped(fault.New(fault.ParseFailed, "The document is empty. Send one with an operation, such as { viewer { id } }."))
+	}
+	named, inFragments := map[string]int{}, map[string]int{}
+	for _, operation := range document.Operations {
+		countNames(named, operation.SelectionSet)
+	}
+	for _, fragment := range document.Fragments {
+		countNames(inFragments, fragment.SelectionSet)
+	}
+	comparisons := 0
+	for name, count := range inFragments {
+		comparisons += len(document.Operations) * count
+		named[name] += count
+	}
+	for _, count := range named {
+		comparisons += count * count
+	}
+	if comparisons > maxComparisons {
+		return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This document repeats the same fields or fragments too often. Send a shorter one."))
+	}
+	return nil
+}
+
+// countNames counts fields by their names in the response, and spreads of fragments as "...".
+func countNames(named map[string]int, set ast.SelectionSet) {
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			named[selection.Alias]++
+			countNames(named, selection.SelectionSet)
+		case *ast.InlineFragment:
+			countNames(named, selection.SelectionSet)
+		case *ast.FragmentSpread:
+			named["..."]++
+		}
+	}
+}
 
 // shape limits an operation's form. It runs before the complexity is worked out, as fragments that
 // spread fragments would make that take for ever.

@@ -64,8 +64,12 @@ func TestLimitsOnEveryWay(t *testing.T) {
 			"DepthFragments":  nestedFragments(22),
 			"DoubleFragments": doubling(60),
 			"Directives":      "{" + strings.Repeat(" viewer @include(if: true) { id }", 101) + "}",
-			"Fields":          "{ viewer {" + strings.Repeat(" id", 1000) + " } }",
-			"Tokens":          "{ viewer {" + strings.Repeat(" id", 5000) + " } }",
+			"Fields":          "{ viewer {" + strings.Repeat(" ...A", 10) + " } } fragment A on Viewer {" + strings.Repeat(" id", 100) + " }",
+			"Tokens":          "{ viewer {" + numbered(2500, " a%d: id") + " } }",
+			"SameField":       "{ viewer {" + strings.Repeat(" id", 224) + " } }",
+			"Conflicts":       "{ viewer { user {" + strings.Repeat(" id id: email", 112) + " } } }",
+			"SameFragment":    "{ viewer {" + strings.Repeat(" ...A", 224) + " } } fragment A on Viewer { id }",
+			"ManyOperations":  numbered(130, " query a%d { ...A }") + " fragment A on Query {" + numbered(300, " b%d") + " }",
 			"Sessions":        "{ viewer {" + numbered(20, " a%d: sessions { id userAgent ipAddress createdAt expiresAt }") + " } }",
 			"APITokens":       "{ viewer {" + numbered(20, " a%d: apiTokens { id name createdAt lastUsedAt expiresAt }") + " } }",
 			"Invitations":     "{ viewer {" + numbered(50, " a%d: invitations { id email status invitedAt organization { id } }") + " } }",
@@ -85,11 +89,16 @@ func TestLimitsOnEveryWay(t *testing.T) {
 				})
 			}
 		}
-		for _, query := range []string{nested(20), nestedFragments(20)} {
+		for _, query := range []string{nested(20), nestedFragments(20), "{ viewer {" + strings.Repeat(" id", 200) + " } }"} {
 			for _, send := range ways {
 				if a := send(owner, query); gjson.Get(a.body, "errors").Exists() {
-					s.Errorf("20 levels are refused: %s", a.body)
+					s.Errorf("what is within the limits is refused: %s", a.body)
 				}
+			}
+		}
+		for way, send := range ways {
+			if errs := gjson.Get(send(owner, "{ viewer {"+numbered(200, " a%d")+" } }").body, "errors.#").Int(); errs != 100 {
+				s.Errorf("%s: the answer has %d errors", way, errs)
 			}
 		}
 	})

@@ -16,6 +16,10 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
+// maxErrors is how many errors tell what is wrong with a document, which may be something with each word.
+// graphql-js stops there, too.
+const maxErrors = 100
+
 type waitKey struct{}
 
 // Entries is what a subscription's resolver returns, with the context that it was given. The entries come
@@ -40,6 +44,7 @@ func (h *Handler) prepare(
 ) (*graphql.OperationContext, *graphql.Response) {
 	operation, errs := h.executor.CreateOperationContext(graphql.StartOperationTrace(ctx), params)
 	if len(errs) > 0 {
+		errs = errs[:min(len(errs), maxErrors)]
 		return nil, h.executor.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
 	}
 	return operation, nil
