@@ -132,8 +132,8 @@ func (a *Accounts) mailPasswordReset(ctx context.Context, jobID string, p passwo
 }
 
 // ResetPassword sets a new password by the token from the mail, which proves the address, and ends
-// all sessions. Until an address is verified, a stranger may have signed up with it, so API tokens from
-// before the verification are revoked too. INVALID_INPUT when the token does not work, or no longer.
+// all sessions. Until then, the password may be a stranger's who signed up with the address, so the first
+// reset revokes all API tokens too. INVALID_INPUT when the token does not work, or no longer.
 func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string) (*db.User, error) {
 	replacement, err := text.Password("newPassword", replacement)
 	if err != nil {
@@ -151,7 +151,12 @@ func (a *Accounts) ResetPassword(ctx context.Context, token, replacement string)
 		if err := tx.ForgetHits(ctx, failuresOf(user.Email)); err != nil {
 			return err
 		}
-		if err := tx.DeleteAPITokens(ctx, user.ID, user.EmailVerifiedAt); err != nil {
+		if user.PasswordResetAt == nil {
+			if err := tx.DeleteAPITokens(ctx, user.ID); err != nil {
+				return err
+			}
+		}
+		if err := tx.MarkPasswordReset(ctx, user.ID); err != nil {
 			return err
 		}
 		return replacePassword(ctx, tx, user.ID, hash, "")

@@ -52,13 +52,9 @@ func (d *DB) APITokenOfUser(ctx context.Context, userID, id string) (*APIToken, 
 	return one[APIToken](ctx, d.bun.NewSelect().Model((*APIToken)(nil)).Where("user_id = ?", userID).Where("id = ?", id))
 }
 
-// DeleteAPITokens revokes the tokens of a user that were made before a time, or all.
-func (d *DB) DeleteAPITokens(ctx context.Context, userID string, before *time.Time) error {
-	query := d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID)
-	if before != nil {
-		query = query.Where("created_at < ?", *before)
-	}
-	return executed(query.Exec(ctx))
+// DeleteAPITokens revokes all tokens of a user.
+func (d *DB) DeleteAPITokens(ctx context.Context, userID string) error {
+	return executed(d.bun.NewDelete().Model((*APIToken)(nil)).Where("user_id = ?", userID).Exec(ctx))
 }
 
 // DeleteExpiredAPITokens removes those of a user that no longer open anything.

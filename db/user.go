@@ -20,6 +20,8 @@ type User struct {
 	PasswordHash string `bun:"password_hash"`
 	// EmailVerifiedAt is nil until somebody has proven to receive mail at the address.
 	EmailVerifiedAt *time.Time `bun:"email_verified_at"`
+	// PasswordResetAt is when the password was last chosen by whoever receives mail at the address.
+	PasswordResetAt *time.Time `bun:"password_reset_at"`
 	CreatedAt       time.Time  `bun:"created_at"`
 }
 
@@ -79,6 +81,11 @@ func (d *DB) UpdateUserName(ctx context.Context, user *User) error {
 func (d *DB) UpdatePassword(ctx context.Context, userID, hash string) error {
 	return requireRow(d.bun.NewUpdate().Model((*User)(nil)).
 		Set("password_hash = ?", hash).Where("id = ?", userID).Exec(ctx))
+}
+
+// MarkPasswordReset notes that the new password came with a token from a mail.
+func (d *DB) MarkPasswordReset(ctx context.Context, userID string) error {
+	return executed(d.bun.NewUpdate().Model((*User)(nil)).Set("password_reset_at = ?", d.Now()).Where("id = ?", userID).Exec(ctx))
 }
 
 // MarkEmailVerified notes that the user receives mail at the address; it keeps the first time.
