@@ -198,6 +198,19 @@ func (b *Billing) refreshLater(ctx context.Context, _ string, t task) error {
 	})
 }
 
+// refreshAtOnce has an organization refreshed in its lane, and waits for that.
+func (b *Billing) refreshAtOnce(ctx context.Context, t task) error {
+	var jobID string
+	err := b.db.InTx(ctx, func(tx *db.DB) (err error) {
+		jobID, err = b.jobs.Enqueue(ctx, tx, refreshJob, t, job.InLane(t.OrganizationID), job.Foreground())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return b.jobs.Do(ctx, jobID)
+}
+
 // accountOf is an organization's account; an empty one, of no customer, when there is none.
 func accountOf(ctx context.Context, tx *db.DB, organizationID string) (*db.BillingAccount, error) {
 	account, err := tx.BillingAccountOf(ctx, organizationID)

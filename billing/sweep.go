@@ -33,7 +33,8 @@ func (b *Billing) Sweep(ctx context.Context) error {
 			return err
 		}
 		for _, account := range accounts {
-			if err := b.sweep(ctx, account.OrganizationID); err != nil {
+			err := b.refreshAtOnce(ctx, task{OrganizationID: account.OrganizationID, Sweep: true})
+			if err != nil && !errors.Is(err, job.ErrPending) { // which is done when its lane is free
 				zerolog.Ctx(ctx).Error().Err(err).Str("organization", account.OrganizationID).Msg("cannot compare with Stripe")
 			}
 			last = account.OrganizationID
@@ -43,23 +44,6 @@ func (b *Billing) Sweep(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// sweep compares one organization with Stripe.
-func (b *Billing) sweep(ctx context.Context, organizationID string) error {
-	var jobID string
-	err := b.db.InTx(ctx, func(tx *db.DB) (err error) {
-		jobID, err = b.jobs.Enqueue(ctx, tx, refreshJob, task{OrganizationID: organizationID, Sweep: true},
-			job.InLane(organizationID), job.Foreground())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := b.jobs.Do(ctx, jobID); !errors.Is(err, job.ErrPending) {
-		return err
-	}
-	return nil // it is done when its lane is free
 }
 
 // repair is the sweep's job.

@@ -14,7 +14,6 @@ import (
 	"github.com/stripe/stripe-go/v85/webhook"
 
 	"studio/db"
-	"studio/job"
 )
 
 const maxWebhook = 1 << 20
@@ -110,16 +109,7 @@ func (b *Billing) handleEvent(ctx context.Context, told *stripe.Event) (outcome,
 	if err != nil {
 		return unhandled, err
 	}
-	var jobID string
-	err = b.db.InTx(ctx, func(tx *db.DB) error {
-		t := task{OrganizationID: account.OrganizationID, EventID: told.ID}
-		jobID, err = b.jobs.Enqueue(ctx, tx, refreshJob, t, job.InLane(account.OrganizationID), job.Foreground())
-		return err
-	})
-	if err == nil {
-		err = b.jobs.Do(ctx, jobID)
-	}
-	return handled, err
+	return handled, b.refreshAtOnce(ctx, task{OrganizationID: account.OrganizationID, EventID: told.ID})
 }
 
 // customerOf is the customer that an event is about, "" for what is not mirrored.
