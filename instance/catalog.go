@@ -36,16 +36,20 @@ func (p *ComputePlan) Price() *billing.Money { return billing.Dollars(p.Amount) 
 // ram is the memory as people say it.
 func (p *ComputePlan) ram() string { return fmt.Sprintf("%d GB RAM", p.RAMMB/1024) }
 
-// items are what is billed for the plan at the given amount, which may be of an older catalog.
-func (p *ComputePlan) items(amount int64) []billing.Item {
-	if amount == 0 {
-		return nil
+// items are what is billed for the plan at the given amount, which may be of an older catalog, and for storage,
+// nil when user-installed.
+func (p *ComputePlan) items(amount int64, storage *StoragePlan) (items []billing.Item) {
+	if amount > 0 {
+		name := "Cloud instance, "
+		if p.Type == db.UserInstalled {
+			name = "Enterprise license, "
+		}
+		items = append(items, billing.Item{ProductID: "studio-" + p.ID, Name: name + p.ram(), UnitAmount: amount, Quantity: 1})
 	}
-	name := "Cloud instance, "
-	if p.Type == db.UserInstalled {
-		name = "Enterprise license, "
+	if storage != nil {
+		items = append(items, storage.items...)
 	}
-	return []billing.Item{{ProductID: "studio-" + p.ID, Name: name + p.ram(), UnitAmount: amount, Quantity: 1}}
+	return items
 }
 
 // StoragePlan is a size of storage and its price.

@@ -129,7 +129,7 @@ func TestItems(t *testing.T) {
 				storage, _ = checkStorage(test.storageGB)
 			}
 			agreed := termsOf(plan, storage)
-			items := agreed.items(plan, storage)
+			items := plan.items(plan.Amount, storage)
 			if !slices.Equal(items, test.want) {
 				t.Errorf("got %+v", items)
 			}

@@ -38,7 +38,7 @@ func (i *Instances) Create(ctx context.Context, actor *db.User, organizationID s
 		return nil, err
 	}
 	agreed := termsOf(plan, storage)
-	return i.add(ctx, actor, organizationID, agreed.items(plan, storage), func(owning *db.Organization) (*db.Instance, string) {
+	return i.add(ctx, actor, organizationID, plan.items(plan.Amount, storage), func(owning *db.Organization) (*db.Instance, string) {
 		created := newInstance(plan, name, CloudURL(name, owning.Subdomain))
 		created.RegionID = &wanted.Region
 		created.FreeForUserID = owning.CreatedByID
@@ -71,7 +71,7 @@ func (i *Instances) Register(ctx context.Context, actor *db.User, organizationID
 		return nil, err
 	}
 	agreed := termsOf(plan, nil)
-	return i.add(ctx, actor, organizationID, agreed.items(plan, nil), func(*db.Organization) (*db.Instance, string) {
+	return i.add(ctx, actor, organizationID, plan.items(plan.Amount, nil), func(*db.Organization) (*db.Instance, string) {
 		registered := newInstance(plan, name, url)
 		agreed.agree(registered)
 		return registered, fmt.Sprintf("%s registered the instance %s.", actor.Name(), name)

@@ -53,15 +53,6 @@ func termsOf(plan *ComputePlan, storage *StoragePlan) terms {
 	return t
 }
 
-// items are what Stripe bills for the terms.
-func (t terms) items(plan *ComputePlan, storage *StoragePlan) []billing.Item {
-	items := plan.items(t.ComputeAmount)
-	if storage != nil {
-		items = append(items, storage.items...)
-	}
-	return items
-}
-
 // Items are what is billed for an instance. They come to another amount than it costs when the price of
 // storage is another than when that was agreed.
 func Items(instance *db.Instance) []billing.Item {
@@ -69,7 +60,7 @@ func Items(instance *db.Instance) []billing.Item {
 	if instance.StorageGB != nil {
 		storage = graduated(*instance.StorageGB, catalog.StorageTiers)
 	}
-	return terms{ComputeAmount: instance.ComputeAmount}.items(ComputePlanByID(instance.ComputePlanID), storage)
+	return ComputePlanByID(instance.ComputePlanID).items(instance.ComputeAmount, storage)
 }
 
 func (t terms) amount() int64 { return t.ComputeAmount + t.StorageAmount }

@@ -102,7 +102,7 @@ func resize(actor *db.User, resized *db.Instance, computePlanID *string, storage
 		wanted.ComputeAmount = resized.ComputeAmount
 	}
 	return &billPayload{
-		ActorID: actor.ID, Event: db.InstanceUpdated, Summary: summary, Items: wanted.items(plan, storage),
+		ActorID: actor.ID, Event: db.InstanceUpdated, Summary: summary, Items: plan.items(wanted.ComputeAmount, storage),
 		Before: resized.Status, Terms: &wanted,
 	}, nil
 }
