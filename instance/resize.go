@@ -18,13 +18,11 @@ const storageCooldown = 6 * time.Hour
 
 // StorageResizableAt is when an instance's storage can be changed again; nil when it can be now.
 func StorageResizableAt(instance *db.Instance, now time.Time) *time.Time {
-	if instance.StorageChangedAt == nil {
+	changed := instance.StorageChangedAt
+	if changed == nil || now.Sub(*changed).Abs() >= storageCooldown { // or the clock was wrong then
 		return nil
 	}
-	if now.Sub(*instance.StorageChangedAt).Abs() >= storageCooldown { // or the clock was wrong then
-		return nil
-	}
-	at := instance.StorageChangedAt.Add(storageCooldown)
+	at := changed.Add(storageCooldown)
 	return &at
 }
 
