@@ -161,7 +161,7 @@ func (s *serveCommand) wireWithSandbox(ctx context.Context, database *db.DB, ser
 		SecretKey: stripesandbox.SecretKey, PublishableKey: stripesandbox.PublishableKey, WebhookSecret: stripesandbox.WebhookSecret,
 		APIURL: "http://" + sandbox.Addr().String(),
 	})
-	app.sandbox = stripesandbox.New(database, app.jobs, "http://"+loopback(server)+"/webhooks/stripe", stripesandbox.WebhookSecret)
+	app.sandbox = stripesandbox.New(database, app.jobs, "http://"+loopback(server)+"/webhooks/stripe")
 	go func() { _ = http.Serve(sandbox, app.sandbox.API()) }()
 	return app, sandbox.Close, nil
 }

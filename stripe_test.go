@@ -63,7 +63,7 @@ func newStripe(t *testing.T, webhookURL string) (s *stripe, url string) {
 	t.Helper()
 	s = &stripe{T: t, db: dbtest.Open(t, dbtest.SQLite(t))}
 	jobs := job.NewQueue(s.db, mail.ErrPermanent)
-	s.sandbox = stripesandbox.New(s.db, jobs, webhookURL, stripesandbox.WebhookSecret)
+	s.sandbox = stripesandbox.New(s.db, jobs, webhookURL)
 	api := s.sandbox.API()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if trouble := s.troubled(); trouble != nil {

@@ -82,7 +82,7 @@ func newServer(t *testing.T, open func(...db.Option) *db.DB) *server {
 
 	webhooks := httptest.NewServer(http.HandlerFunc(s.receive))
 	t.Cleanup(webhooks.Close)
-	sandbox := stripesandbox.New(s.db, s.queue, webhooks.URL, stripesandbox.WebhookSecret)
+	sandbox := stripesandbox.New(s.db, s.queue, webhooks.URL)
 	s.advancer = sandbox.Advance()
 	direct := httptest.NewServer(sandbox.API())
 	t.Cleanup(direct.Close)

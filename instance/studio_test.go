@@ -378,7 +378,7 @@ func newStripe(t *testing.T, database *db.DB) *stripe {
 	t.Helper()
 	s := &stripe{}
 	s.works()
-	api := stripesandbox.New(database, job.NewQueue(database, mail.ErrPermanent), "", stripesandbox.WebhookSecret).API()
+	api := stripesandbox.New(database, job.NewQueue(database, mail.ErrPermanent), "").API()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		left := s.left.Add(-1)
 		if left >= 0 {

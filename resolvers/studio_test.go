@@ -99,7 +99,7 @@ func start(t *testing.T, open func(...db.Option) *db.DB, clock *dbtest.Clock) *s
 	draining, drain := context.WithCancel(context.Background())
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
-	sandbox := stripesandbox.New(s.db, jobs, s.url+"/webhooks/stripe", stripesandbox.WebhookSecret)
+	sandbox := stripesandbox.New(s.db, jobs, s.url+"/webhooks/stripe")
 	api := sandbox.API()
 	s.stripeDown = &atomic.Bool{}
 	stripe := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

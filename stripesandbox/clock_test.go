@@ -314,7 +314,7 @@ func TestWebhooks(t *testing.T) {
 	})
 	t.Run("Nobody", func(t *testing.T) {
 		each(t, func(f *fixture) {
-			api := httptest.NewServer(stripesandbox.New(f.db, f.queue, "", "").API())
+			api := httptest.NewServer(stripesandbox.New(f.db, f.queue, "").API())
 			f.Cleanup(api.Close)
 			f.api = api
 			if status, _, answer := f.raw("POST", "/v1/customers", "name=Acme"); status != 200 {

@@ -38,15 +38,15 @@ const maxRequest = 1 << 20
 
 // Sandbox stands in for Stripe.
 type Sandbox struct {
-	db                        *db.DB
-	jobs                      *job.Queue
-	webhookURL, webhookSecret string
+	db         *db.DB
+	jobs       *job.Queue
+	webhookURL string
 }
 
 // New makes a sandbox that keeps everything in the database and delivers webhooks to webhookURL,
-// signed with the secret; if the URL is "", none.
-func New(database *db.DB, jobs *job.Queue, webhookURL, webhookSecret string) *Sandbox {
-	s := &Sandbox{db: database, jobs: jobs, webhookURL: webhookURL, webhookSecret: webhookSecret}
+// signed with WebhookSecret; if the URL is "", none.
+func New(database *db.DB, jobs *job.Queue, webhookURL string) *Sandbox {
+	s := &Sandbox{db: database, jobs: jobs, webhookURL: webhookURL}
 	job.Handle(jobs, webhookKind, job.Handler[json.RawMessage]{Do: s.deliver})
 	return s
 }

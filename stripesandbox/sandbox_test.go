@@ -72,7 +72,7 @@ func newFixture(t *testing.T, open func(...db.Option) *db.DB) *fixture {
 	receiver := httptest.NewServer(http.HandlerFunc(f.receive))
 	t.Cleanup(receiver.Close)
 	f.queue = job.NewQueue(f.db, errPermanent)
-	sandbox := stripesandbox.New(f.db, f.queue, receiver.URL, stripesandbox.WebhookSecret)
+	sandbox := stripesandbox.New(f.db, f.queue, receiver.URL)
 	f.advance = sandbox.Advance()
 	f.api = httptest.NewServer(sandbox.API())
 	t.Cleanup(f.api.Close)

@@ -61,7 +61,7 @@ func (t *turn) tell(kind string, body []byte) error {
 
 // deliver is the job: it posts an event as Stripe would. Any answer but 2xx means again later.
 func (s *Sandbox) deliver(ctx context.Context, _ string, payload json.RawMessage) error {
-	signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: payload, Secret: s.webhookSecret})
+	signed := webhook.GenerateTestSignedPayload(&webhook.UnsignedPayload{Payload: payload, Secret: WebhookSecret})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.webhookURL, bytes.NewReader(payload))
 	if err != nil {
 		return err
