@@ -137,17 +137,16 @@ func (s *serveCommand) Run(ctx context.Context) error {
 
 // studio is the server but for HTTP: its parts, connected.
 type studio struct {
-	database      *db.DB
-	mailbox       *studiomail.Mailbox // nil with an SMTP server
-	accounts      *account.Accounts
-	organizations *organization.Organizations
-	bills         *billing.Billing
-	webhooks      *webhook.Webhooks
-	edge          *resolvers.Resolvers
-	sandbox       *stripesandbox.Sandbox // nil with a Stripe account
-	jobs          *job.Queue
-	events        *event.Hub
-	open          sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
+	database *db.DB
+	mailbox  *studiomail.Mailbox // nil with an SMTP server
+	accounts *account.Accounts
+	bills    *billing.Billing
+	webhooks *webhook.Webhooks
+	edge     *resolvers.Resolvers
+	sandbox  *stripesandbox.Sandbox // nil with a Stripe account
+	jobs     *job.Queue
+	events   *event.Hub
+	open     sync.WaitGroup // requests of GraphQL under way, streams and WebSockets too
 }
 
 // wireWithSandbox connects the parts and the sandbox, which listens on a loopback port of its own and sends
@@ -181,11 +180,11 @@ func (s *serveCommand) wire(database *db.DB, stripe billing.Settings) *studio {
 		mails = app.mailbox
 	}
 	app.bills = billing.New(database, app.jobs, mails, s.PublicURL, stripe, instance.Items)
-	app.organizations = organization.New(database, app.jobs, mails, s.PublicURL, app.bills.Close)
+	organizations := organization.New(database, app.jobs, mails, s.PublicURL, app.bills.Close)
 	app.webhooks = webhook.New(database, s.Webhook.key, s.Webhook.networks)
-	app.accounts = account.New(database, app.jobs, mails, app.organizations, s.PublicURL, account.RecommendedHashing)
+	app.accounts = account.New(database, app.jobs, mails, organizations, s.PublicURL, account.RecommendedHashing)
 	app.edge = &resolvers.Resolvers{
-		DB: database, Accounts: app.accounts, Organizations: app.organizations, Bills: app.bills,
+		DB: database, Accounts: app.accounts, Organizations: organizations, Bills: app.bills,
 		Instances: instance.New(database, app.jobs, app.bills, instance.Embedded{Delay: 2 * time.Second}),
 		Webhooks:  app.webhooks, Events: app.events,
 	}
