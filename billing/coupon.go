@@ -5,6 +5,7 @@ package billing
 // what is left of its time, since an instance that comes later gets only the rest.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,13 +36,13 @@ func (b *Billing) AddCoupon(ctx context.Context, actor *db.User, organizationID,
 	t := &task{OrganizationID: organizationID, Code: code, CouponID: db.NewID(db.CouponPrefix)}
 	err := b.change(ctx, actor, couponJob, t, organization.ErrMissing, func(tx *db.DB) (bool, error) {
 		_, err := tx.CouponByCode(ctx, organizationID, code)
-		if err == nil {
+		switch {
+		case err == nil:
 			return false, errCodeUsed
+		case errors.Is(err, db.ErrNotFound):
+			return true, nil
 		}
-		if !errors.Is(err, db.ErrNotFound) {
-			return false, err
-		}
-		return true, nil
+		return false, err
 	})
 	if failure, is := errors.AsType[*failure](err); is { // while it was being granted
 		zerolog.Ctx(ctx).Error().Err(failure).Str("organization", organizationID).Msg("a coupon cannot be granted yet")
@@ -129,10 +130,7 @@ func (b *Billing) reserve(ctx context.Context, t task) (*db.Coupon, error) {
 	of := promotion.Promotion.Coupon
 	coupon := &db.Coupon{
 		ID: t.CouponID, OrganizationID: t.OrganizationID, PromotionCodeID: promotion.ID, StripeID: &of.ID,
-		Code: t.Code, Name: of.Name, Currency: Currency, AddedByID: &t.ActorID,
-	}
-	if coupon.Name == "" {
-		coupon.Name = t.Code
+		Code: t.Code, Name: cmp.Or(of.Name, t.Code), Currency: Currency, AddedByID: &t.ActorID,
 	}
 	if of.AmountOff > 0 {
 		coupon.AmountOff = &of.AmountOff
