@@ -280,7 +280,7 @@ func (h *Hub) read(ctx context.Context, due []subscriber) (*news, error) {
 	found := &news{events: map[string][]*db.Event{}}
 	if len(organizations) > 0 {
 		var err error
-		if found.heads, err = h.apart.EventHeads(ctx, keys(organizations)); err != nil {
+		if found.heads, err = h.apart.EventHeads(ctx, slices.Collect(maps.Keys(organizations))); err != nil {
 			return nil, err
 		}
 	}
@@ -327,11 +327,11 @@ func accessOf(ctx context.Context, database *db.DB, subscribers []subscriber) (*
 			members[f.place()] = nil
 		}
 	}
-	live, err := database.LiveCredentials(ctx, keys(credentials))
+	live, err := database.LiveCredentials(ctx, slices.Collect(maps.Keys(credentials)))
 	if err != nil || len(members) == 0 {
 		return &access{credentials: live}, err
 	}
-	found, err := database.AcceptedMemberships(ctx, keys(members))
+	found, err := database.AcceptedMemberships(ctx, slices.Collect(maps.Keys(members)))
 	if err != nil {
 		return nil, err
 	}
@@ -339,8 +339,4 @@ func accessOf(ctx context.Context, database *db.DB, subscribers []subscriber) (*
 		members[db.Place{OrganizationID: member.OrganizationID, UserID: *member.UserID}] = member
 	}
 	return &access{live, members}, nil
-}
-
-func keys[K comparable, V any](set map[K]V) []K {
-	return slices.AppendSeq(make([]K, 0, len(set)), maps.Keys(set))
 }
