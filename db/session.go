@@ -66,9 +66,8 @@ func (d *DB) sessions() *bun.SelectQuery {
 
 // TouchSession notes that a session was used, which makes it last longer.
 func (d *DB) TouchSession(ctx context.Context, tokenHash string, usedAt, expiresAt time.Time) error {
-	_, err := d.bun.NewUpdate().Model((*Session)(nil)).Set("last_used_at = ?", usedAt).Set("expires_at = ?", expiresAt).
-		Where("token_hash = ?", tokenHash).Exec(ctx)
-	return mapError(err)
+	return executed(d.bun.NewUpdate().Model((*Session)(nil)).Set("last_used_at = ?", usedAt).Set("expires_at = ?", expiresAt).
+		Where("token_hash = ?", tokenHash).Exec(ctx))
 }
 
 // DeleteSession ends a session of a user; ErrNotFound when the user has no such session.

@@ -42,12 +42,13 @@ func newSignals(postgres *pgx.ConnConfig) *signals {
 // It is no part of the transaction: PostgreSQL lets only one transaction with a NOTIFY commit at a
 // time, and that takes as long as the disk does. One that writes nothing waits for no disk.
 func (d *DB) Signal(payload string) {
-	if !d.isPostgres() {
-		d.AfterCommit(func() { d.signals.deliver(payload) })
-		return
-	}
-	pool := d.batches.pool
-	d.AfterCommit(func() { d.signals.send(pool, payload) })
+	d.AfterCommit(func() {
+		if d.isPostgres() {
+			d.signals.send(d.batches.pool, payload)
+		} else {
+			d.signals.deliver(payload)
+		}
+	})
 }
 
 // send sends what has gathered while the last payloads were sent.
