@@ -25,8 +25,7 @@ var routes = []route{
 	{"GET /v1/customers/{id}/balance_transactions", paging, (*turn).balanceTransactions},
 	{"GET /v1/customers/{id}/payment_methods", "type" + paging, (*turn).paymentMethods},
 
-	{"POST /v1/setup_intents", "customer usage payment_method_types[] automatic_payment_methods[enabled]:bool" +
-		" metadata metadata[] expand[]", (*turn).createSetupIntent},
+	{"POST /v1/setup_intents", "customer usage payment_method_types[] metadata metadata[] expand[]", (*turn).createSetupIntent},
 	{"GET /v1/payment_methods/{id}", "expand[]", (*turn).paymentMethod},
 	{"POST /v1/payment_methods/{id}/attach", "customer! expand[]", (*turn).attach},
 	{"POST /v1/payment_methods/{id}/detach", "expand[]", (*turn).detach},
