@@ -330,9 +330,5 @@ func isOf(d *stripe.Discount, coupon *db.Coupon) bool {
 
 // couponGivenUp takes a reservation back that Stripe could not grant in a day, or need not any more.
 func (b *Billing) couponGivenUp(ctx context.Context, _ string, t task) error {
-	err := b.db.DeleteCoupon(ctx, t.CouponID)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil
-	}
-	return err
+	return b.db.DeleteCoupon(ctx, t.CouponID)
 }

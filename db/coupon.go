@@ -62,9 +62,9 @@ func (d *DB) GrantCoupon(ctx context.Context, id string) (first bool, err error)
 		Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
 }
 
-// DeleteCoupon takes a coupon back that was only reserved.
+// DeleteCoupon takes a coupon back if it was only reserved.
 func (d *DB) DeleteCoupon(ctx context.Context, id string) error {
-	return requireRow(d.bun.NewDelete().Model((*Coupon)(nil)).Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
+	return executed(d.bun.NewDelete().Model((*Coupon)(nil)).Where("id = ?", id).Where("granted_at IS NULL").Exec(ctx))
 }
 
 // CouponByCode finds what an organization has redeemed or reserved; ErrNotFound when it has not.
