@@ -54,11 +54,8 @@ const testType = "TEST"
 
 // deliver makes an attempt. The error means that there is to be another.
 func (w *Webhooks) deliver(ctx context.Context, _ string, p event.DeliveryPayload) error {
-	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil // with its endpoint, or it is too old
-	}
-	if err != nil || delivery.Status == db.DeliveryMade {
+	delivery, err := w.unmade(ctx, p.DeliveryID)
+	if err != nil || delivery == nil {
 		return err
 	}
 	endpoint, err := w.db.WebhookEndpointByID(ctx, delivery.EndpointID)
@@ -101,15 +98,21 @@ func (w *Webhooks) deliver(ctx context.Context, _ string, p event.DeliveryPayloa
 
 // giveUp ends a delivery whose job had no attempt left: those that were cut off count only for the job.
 func (w *Webhooks) giveUp(ctx context.Context, _ string, p event.DeliveryPayload) error {
-	delivery, err := w.db.WebhookDeliveryByID(ctx, p.DeliveryID)
-	if errors.Is(err, db.ErrNotFound) {
-		return nil
-	}
-	if err != nil || delivery.Status == db.DeliveryMade {
+	delivery, err := w.unmade(ctx, p.DeliveryID)
+	if err != nil || delivery == nil {
 		return err
 	}
 	delivery.Status = db.DeliveryFailed
 	return w.db.UpdateWebhookDelivery(ctx, delivery)
+}
+
+// unmade is a delivery that is still to be made; nil when it was made, or is gone, with its endpoint or for its age.
+func (w *Webhooks) unmade(ctx context.Context, id string) (*db.WebhookDelivery, error) {
+	delivery, err := w.db.WebhookDeliveryByID(ctx, id)
+	if errors.Is(err, db.ErrNotFound) || err == nil && delivery.Status == db.DeliveryMade {
+		return nil, nil
+	}
+	return delivery, err
 }
 
 // noteOutcome keeps since when nothing arrives at an endpoint, and disables one at which nothing has for
