@@ -75,7 +75,11 @@ func (o *Organizations) CreateFirst(ctx context.Context, tx *db.DB, user *db.Use
 		return insertOrganization(ctx, tx, user, name, wanted)
 	}
 	for try := 0; ; try++ {
-		created, err := insertOrganization(ctx, tx, user, name, derivedSubdomain(user.FirstName+user.LastName, try))
+		derived := derivedSubdomain(user.FirstName+user.LastName, try)
+		if subdomainProblem(derived) != "" {
+			continue
+		}
+		created, err := insertOrganization(ctx, tx, user, name, derived)
 		if !errors.Is(err, errSubdomainTaken) {
 			return created, err
 		}

@@ -6,6 +6,7 @@ package organization
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"strconv"
@@ -19,7 +20,7 @@ import (
 // maxSubdomain is how long a subdomain may be, as in HarperDB Studio.
 const maxSubdomain = 16
 
-var subdomainPattern = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
+var subdomainPattern = regexp.MustCompile(fmt.Sprintf(`^[a-z0-9]{1,%d}$`, maxSubdomain))
 
 //go:embed reserved.txt
 var reservedList string
@@ -100,8 +101,8 @@ func checkSubdomain(subdomain string) (string, error) {
 	return subdomain, nil
 }
 
-// derivedSubdomain makes a subdomain from a name: the name alone at first, then with a digit, then
-// with more and more random ones.
+// derivedSubdomain makes a subdomain from a name, which may be reserved: the name alone at first, then with a
+// digit, then with random ones.
 func derivedSubdomain(name string, try int) string {
 	digits := ""
 	switch {
@@ -114,8 +115,5 @@ func derivedSubdomain(name string, try int) string {
 	if word == "" {
 		word = "org"
 	}
-	if derived := word[:min(len(word), maxSubdomain-len(digits))] + digits; subdomainProblem(derived) == "" {
-		return derived
-	}
-	return derivedSubdomain(name, try+1)
+	return word[:min(len(word), maxSubdomain-len(digits))] + digits
 }
