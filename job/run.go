@@ -125,56 +125,72 @@ var errSpent = errors.New("all attempts at the job failed")
 // do runs a job to its end, also when the server stops meanwhile, and returns what came of it. If the lease
 // was lost and another process took the job over, ErrPending stands in for a refusal or a failure.
 func (q *Queue) do(ctx context.Context, row *db.Job) error {
-	working, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.timeLimit)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	log := zerolog.Ctx(ctx).With().Str("job", row.ID).Str("kind", row.Kind).Int("attempt", row.Attempts).Logger()
-	handler := q.handlers[row.Kind]
-	err := errSpent
-	if row.Attempts <= maxAttempts && (!handler.noRetry || row.LastError == nil) {
-		stop := q.keepLease(working, row)
-		err = handler.do(working, row)
-		stop()
-	}
+	err := q.attempt(ctx, row)
 	// What came of it is stored also when the time was over.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lease)
+	ctx, cancel := context.WithTimeout(ctx, lease)
 	defer cancel()
 	if row.Lane != nil {
 		defer q.free()
 	}
 	if _, refused := errors.AsType[*fault.Error](err); err == nil || refused {
-		switch deleteErr := q.db.DeleteJob(ctx, row); {
-		case errors.Is(deleteErr, db.ErrNotFound) && refused:
-			return ErrPending
-		case deleteErr != nil && !errors.Is(deleteErr, db.ErrNotFound):
-			log.Error().Err(deleteErr).Msg("a job is done but cannot be removed; it will run again")
-		}
-		if refused {
-			log.Info().Err(err).Msg("a job was refused")
-		}
-		return err
+		return q.finish(ctx, &log, row, err)
 	}
-	log.Warn().Err(err).Msg("a job failed")
-	if !errors.Is(err, errSpent) {
-		text := err.Error()
+	return q.fail(ctx, &log, row, err)
+}
+
+// attempt does a job within its time; errSpent when no attempt is left.
+func (q *Queue) attempt(ctx context.Context, row *db.Job) error {
+	handler := q.handlers[row.Kind]
+	if row.Attempts > maxAttempts || handler.noRetry && row.LastError != nil {
+		return errSpent
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.timeLimit)
+	defer cancel()
+	defer q.keepLease(ctx, row)()
+	return handler.do(ctx, row)
+}
+
+// finish removes a job that is over, with the refusal or nil.
+func (q *Queue) finish(ctx context.Context, log *zerolog.Logger, row *db.Job, refusal error) error {
+	switch err := q.db.DeleteJob(ctx, row); {
+	case errors.Is(err, db.ErrNotFound) && refusal != nil:
+		return ErrPending
+	case err != nil && !errors.Is(err, db.ErrNotFound):
+		log.Error().Err(err).Msg("a job is done but cannot be removed; it will run again")
+	}
+	if refusal != nil {
+		log.Info().Err(refusal).Msg("a job was refused")
+	}
+	return refusal
+}
+
+// fail stores how a job failed, and when it is tried again, or gives it up.
+func (q *Queue) fail(ctx context.Context, log *zerolog.Logger, row *db.Job, failure error) error {
+	log.Warn().Err(failure).Msg("a job failed")
+	if !errors.Is(failure, errSpent) {
+		text := failure.Error()
 		row.LastError = &text
 	}
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
 	row.LeasedUntil = nil
-	if handler.noRetry || errors.Is(err, q.permanent) || row.Attempts >= maxAttempts {
-		if failedErr := handler.failed(ctx, row); failedErr != nil {
-			log.Error().Err(failedErr).Msg("a job cannot be given up; that is tried again")
+	handler := q.handlers[row.Kind]
+	if handler.noRetry || errors.Is(failure, q.permanent) || row.Attempts >= maxAttempts {
+		if err := handler.failed(ctx, row); err != nil {
+			log.Error().Err(err).Msg("a job cannot be given up; that is tried again")
 		} else {
 			now := q.db.Now()
 			row.FailedAt = &now
 		}
 	}
-	switch updateErr := q.db.UpdateJob(ctx, row); {
-	case errors.Is(updateErr, db.ErrNotFound):
+	switch err := q.db.UpdateJob(ctx, row); {
+	case errors.Is(err, db.ErrNotFound):
 		return ErrPending
-	case updateErr != nil:
-		log.Error().Err(updateErr).Msg("cannot store how a job failed; it runs again after its lease")
+	case err != nil:
+		log.Error().Err(err).Msg("cannot store how a job failed; it runs again after its lease")
 	}
-	return err
+	return failure
 }
 
 // keepLease prolongs a job's lease until it is stopped.
