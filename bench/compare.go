@@ -126,7 +126,7 @@ func signIn(ctx context.Context, address string, most int) ([]*subject, error) {
 	rand.New(rand.NewPCG(1, 1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	all = all[:min(most, len(all))]
 	for _, s := range all {
-		if s.Token, err = newSession(ctx, database, s.Viewer); err != nil {
+		if s.token, err = newSession(ctx, database, s.viewer); err != nil {
 			return nil, err
 		}
 	}
@@ -146,7 +146,7 @@ func subjectsOf(ctx context.Context, database *db.DB, statement string) ([]*subj
 	var all []*subject
 	for rows.Next() {
 		s := &subject{}
-		if err := rows.Scan(&s.Organization, &s.Viewer, &s.Email); err != nil {
+		if err := rows.Scan(&s.organization, &s.viewer, &s.email); err != nil {
 			return nil, err
 		}
 		all = append(all, s)

@@ -170,7 +170,7 @@ func (c *liveCommand) people(ctx context.Context, database *db.DB) (followers, i
 	}
 	sessions := map[string][]string{} // of each owner
 	for i := range c.Sessions {
-		owner := organizations[i%len(organizations)].Viewer
+		owner := organizations[i%len(organizations)].viewer
 		token, err := newSession(ctx, database, owner)
 		if err != nil {
 			return nil, nil, err
@@ -179,11 +179,11 @@ func (c *liveCommand) people(ctx context.Context, database *db.DB) (followers, i
 	}
 	for i := range max(c.Streams, len(organizations)) {
 		of := *organizations[i%len(organizations)]
-		tokens := sessions[of.Viewer]
+		tokens := sessions[of.viewer]
 		if len(tokens) == 0 {
 			return nil, nil, errors.New("there are fewer --sessions than owners")
 		}
-		of.Token = tokens[i/len(organizations)%len(tokens)]
+		of.token = tokens[i/len(organizations)%len(tokens)]
 		followers = append(followers, &of)
 	}
 	needed := c.Accepts*c.Seconds/60/invitationsEach + 1
@@ -194,7 +194,7 @@ func (c *liveCommand) people(ctx context.Context, database *db.DB) (followers, i
 	}
 	for _, s := range invitees {
 		if err == nil {
-			s.Token, err = newSession(ctx, database, s.Viewer)
+			s.token, err = newSession(ctx, database, s.viewer)
 		}
 	}
 	return followers, invitees, err
@@ -202,7 +202,7 @@ func (c *liveCommand) people(ctx context.Context, database *db.DB) (followers, i
 
 // follow opens a stream, and reads it until it is closed.
 func (c *liveCommand) follow(ctx context.Context, address string, of *subject) (*stream, error) {
-	operation := map[string]any{"query": followDocument, "variables": map[string]string{"organization": of.Organization}}
+	operation := map[string]any{"query": followDocument, "variables": map[string]string{"organization": of.organization}}
 	if c.Over == "websockets" {
 		return followSocket(ctx, address, of, operation)
 	}
@@ -214,8 +214,8 @@ func followEvents(ctx context.Context, address string, of *subject, operation ma
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{organization: of.Organization, end: conn.Close}
-	request := bytes.Replace(post("/graphql", of.Token, operation), []byte("Accept: application/json"), []byte("Accept: text/event-stream"), 1)
+	s := &stream{organization: of.organization, end: conn.Close}
+	request := bytes.Replace(post("/graphql", of.token, operation), []byte("Accept: application/json"), []byte("Accept: text/event-stream"), 1)
 	if _, err := conn.Write(request); err != nil {
 		return nil, err
 	}
@@ -246,8 +246,8 @@ func followSocket(ctx context.Context, address string, of *subject, operation ma
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{organization: of.Organization, end: socket.CloseNow}
-	if err := wsjson.Write(ctx, socket, map[string]any{"type": "connection_init", "payload": map[string]string{"Authorization": "Bearer " + of.Token}}); err != nil {
+	s := &stream{organization: of.organization, end: socket.CloseNow}
+	if err := wsjson.Write(ctx, socket, map[string]any{"type": "connection_init", "payload": map[string]string{"Authorization": "Bearer " + of.token}}); err != nil {
 		return nil, err
 	}
 	var acknowledged struct{ Type string }
@@ -312,8 +312,8 @@ func (c *liveCommand) accept(ctx context.Context, address string, followers, inv
 				return err
 			}
 			defer func() { _ = connection.Close() }()
-			text, err := connection.ask(post("/graphql", owner.Token, map[string]any{"query": inviteDocument,
-				"variables": map[string]string{"organization": owner.Organization, "email": invitee.Email}}))
+			text, err := connection.ask(post("/graphql", owner.token, map[string]any{"query": inviteDocument,
+				"variables": map[string]string{"organization": owner.organization, "email": invitee.email}}))
 			if err != nil {
 				return err
 			}
@@ -325,7 +325,7 @@ func (c *liveCommand) accept(ctx context.Context, address string, followers, inv
 			if err := json.Unmarshal(text, &answer); err != nil {
 				return err
 			}
-			_, err = connection.ask(post("/graphql", invitee.Token, map[string]any{"query": acceptDocument,
+			_, err = connection.ask(post("/graphql", invitee.token, map[string]any{"query": acceptDocument,
 				"variables": map[string]string{"id": answer.Data.InviteUser.OrganizationUser.ID}}))
 			if err == nil {
 				done.Add(1)

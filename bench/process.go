@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -173,6 +172,9 @@ func (p *process) usage() (usage, error) {
 func (p *process) settle(ctx context.Context) error {
 	const look = 500 * time.Millisecond
 	before, err := p.usage()
+	if err != nil {
+		return err
+	}
 	for calm, looks := 0, 0; calm < 2; looks++ {
 		if looks == 1200 {
 			return errors.New("the server does not come to rest")
@@ -182,8 +184,8 @@ func (p *process) settle(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(look):
 		}
-		after, lookErr := p.usage()
-		if err = cmp.Or(err, lookErr); err != nil {
+		after, err := p.usage()
+		if err != nil {
 			return err
 		}
 		calm++

@@ -37,33 +37,33 @@ var questions = []question{
 
 // subject is whom a question is about: a user who is signed in, and an organization of theirs.
 type subject struct {
-	Viewer, Email, Token, Organization string
+	viewer, email, token, organization string
 }
 
 var (
-	invited atomic.Int64
-	began   = time.Now().UnixNano()
+	invited   atomic.Int64
+	startedAt = time.Now().UnixNano()
 )
 
 // invitedPattern finds what newEmail makes.
 var invitedPattern = regexp.MustCompile(`invited-\d+-\d+`)
 
 // newEmail is an address that nobody has.
-func newEmail() string { return fmt.Sprintf("invited-%d-%d@example.com", began, invited.Add(1)) }
+func newEmail() string { return fmt.Sprintf("invited-%d-%d@example.com", startedAt, invited.Add(1)) }
 
 // toServer is the HTTP request that asks the server a question.
 func (q *question) toServer(of *subject, email string) []byte {
-	values := map[string]string{"organization": of.Organization, "email": email}
+	values := map[string]string{"organization": of.organization, "email": email}
 	variables := map[string]string{}
 	for _, name := range q.variables {
 		variables[name] = values[name]
 	}
-	return post("/graphql", of.Token, map[string]any{"query": q.document, "variables": variables})
+	return post("/graphql", of.token, map[string]any{"query": q.document, "variables": variables})
 }
 
 // toBaseline is the HTTP request that asks the baseline.
 func (q *question) toBaseline(of *subject, email string) []byte {
-	return post("/"+q.name, "", &asked{Viewer: of.Viewer, Organization: of.Organization, Email: email})
+	return post("/"+q.name, "", &asked{Viewer: of.viewer, Organization: of.organization, Email: email})
 }
 
 // asked is what the baseline is sent.
