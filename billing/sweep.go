@@ -104,9 +104,9 @@ func (b *Billing) lower(ctx context.Context, jobID string, s *seen, instance *db
 // orphans are the live subscriptions of ours that no instance is behind, or that another bills for
 // already.
 func orphans(s *seen, instances []*db.Instance) []*stripe.Subscription {
-	billed := map[string]bool{} // whether an instance has been seen billed
+	hasOne := map[string]bool{} // of each instance
 	for _, instance := range instances {
-		billed[instance.ID] = false
+		hasOne[instance.ID] = false
 	}
 	var found []*stripe.Subscription
 	for _, subscription := range s.live {
@@ -114,10 +114,10 @@ func orphans(s *seen, instances []*db.Instance) []*stripe.Subscription {
 			continue // made by hand, for something else
 		}
 		id := subscription.Metadata["instance_id"]
-		if already, exists := billed[id]; already || !exists {
+		if already, exists := hasOne[id]; already || !exists {
 			found = append(found, subscription)
 		} else {
-			billed[id] = true
+			hasOne[id] = true
 		}
 	}
 	return found
