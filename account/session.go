@@ -21,8 +21,8 @@ const (
 	touchInterval = time.Minute
 	// MaxSessions is how many a user may have; one more ends the one that was not used for the longest.
 	MaxSessions = 100
-	// maxUserAgent bounds what is stored of the browser's name for itself, in bytes.
-	maxUserAgent = 256
+	// maxClientText bounds what is stored of the browser's name for itself, and of its address, in bytes.
+	maxClientText = 256
 
 	maxFailures   = 10
 	failureWindow = 15 * time.Minute
@@ -137,10 +137,10 @@ func (a *Accounts) openSession(ctx context.Context, tx *db.DB, client Client, us
 	return token, &Caller{User: user, Session: session}, err
 }
 
-// storable makes a header fit for storing; nil when it is empty.
+// storable makes what a client says of itself fit for storing; nil when it is empty.
 func storable(header string) *string {
-	if len(header) > maxUserAgent {
-		header = header[:maxUserAgent]
+	if len(header) > maxClientText {
+		header = header[:maxClientText]
 	}
 	header = strings.ToValidUTF8(strings.ReplaceAll(header, "\x00", ""), "")
 	if header == "" {

@@ -159,7 +159,7 @@ func (d *DB) Close() error {
 	return errors.Join(d.apart.Close(), d.pool.Close())
 }
 
-// Pool is the pool of connections, for metrics.
+// Pool is the pool of connections, for metrics, and for statements that only tests and bench need.
 func (d *DB) Pool() *sql.DB { return d.pool.DB }
 
 // ReadPool is the pool of the connections of reads, for metrics; nil where there are no reads.

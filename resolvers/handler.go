@@ -28,7 +28,7 @@ const maxKept = 512 << 10
 type HandlerOptions struct {
 	// Secure marks cookies as fit for https alone.
 	Secure bool
-	// Origins of front ends served elsewhere: they may call, and open WebSockets with the cookie.
+	// Origins whose pages may call, as front ends served elsewhere, and open WebSockets with the cookie.
 	Origins []string
 	// TrustedProxies may tell a client's address in X-Forwarded-For.
 	TrustedProxies []net.IPNet

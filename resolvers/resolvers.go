@@ -84,7 +84,7 @@ func optional[T any](ctx context.Context, from *dataloader.Loader[string, *T], i
 	return from.Load(ctx, *id)()
 }
 
-// requireCaller is for fields behind @authenticated, @member or @owner.
+// requireCaller is the caller, for directives, and for what is only reached by one; UNAUTHENTICATED when signed out.
 func requireCaller(ctx context.Context) (*account.Caller, error) {
 	if caller := callerOf(ctx); caller != nil {
 		return caller, nil

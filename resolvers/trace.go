@@ -1,7 +1,7 @@
 package resolvers
 
-// Traces: a span for each operation and for each batch of a loader, and none where the request has no
-// span. They say what is asked for in the words of the schema, never in the client's.
+// Traces: a span for each operation, for each root field and for each batch of a loader, and none where the
+// request has no span. They say what is asked for in the words of the schema, never in the client's.
 
 import (
 	"context"

@@ -1,5 +1,5 @@
-// Package stripesandbox is the part of Stripe's HTTP API that billing uses, stateful, for running
-// without Stripe. Cards are Stripe's test payment methods, a clock can be moved ahead, what falls due
+// Package stripesandbox is the part of Stripe's HTTP API that billing and its tests use, stateful, for
+// running without Stripe. Cards are Stripe's test payment methods, a clock can be moved ahead, what falls due
 // on the way is billed, and signed webhooks report every change.
 //
 // Each request is one transaction that keeps all others waiting, in every process.
