@@ -112,7 +112,7 @@ func (a *Accounts) takeLink(
 
 func orInvalidLink(err error) error {
 	if errors.Is(err, db.ErrNotFound) {
-		return fault.Invalid("token", "This link does not work, or no longer. Request a new mail.")
+		return fault.Invalid("token", "This link is invalid or no longer works. Request a new mail.")
 	}
 	return err
 }

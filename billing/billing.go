@@ -127,8 +127,8 @@ func Affordable(ctx context.Context, tx *db.DB, organizationID string) error {
 var (
 	errNoCard      = fault.New(fault.PaymentMethodRequired, "This costs money, and the organization has no card. Set one first.")
 	errOverdue     = fault.New(fault.PaymentOverdue, "A payment failed and is still open. Pay the open invoice first.")
-	errUnavailable = fault.New(fault.Unavailable, "The payment service does not answer. Try again in a minute.")
-	errSlow        = fault.New(fault.Unavailable, "The payment service takes longer than usual. Look again in a minute.").GoingOn()
+	errUnavailable = fault.New(fault.Unavailable, "The payment service is not responding. Try again in a minute.")
+	errSlow        = fault.New(fault.Unavailable, "The payment service takes longer than usual. Check again in a minute.").GoingOn()
 )
 
 // task is what a job is given.

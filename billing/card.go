@@ -43,7 +43,7 @@ func (b *Billing) StartCardSetup(ctx context.Context, actor *db.User, organizati
 var (
 	paymentMethodID  = regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,252}$`)
 	errPaymentMethod = fault.Invalid("paymentMethodId", "Give the ID of a payment method that Stripe's card form has made, pm_….")
-	errCardChanged   = fault.New(fault.Conflict, "The card was changed meanwhile. Look at it, and remove it again.")
+	errCardChanged   = fault.New(fault.Conflict, "The card was changed in the meantime. Look at it, then try again.")
 )
 
 // SetCard makes a payment method the organization's one card. CARD_DECLINED leaves the old one;

@@ -63,7 +63,7 @@ var (
 	errNoCode      = fault.New(fault.CouponInvalid, "There is no such code. Check the spelling.").On("code")
 	errCodeUsed    = fault.New(fault.CouponAlreadyAdded, "This code has been added to the organization already; it can be added once.").On("code")
 	errCodeGone    = fault.New(fault.CouponInvalid, "This code has been used as often as it may be.").On("code")
-	errCouponLater = fault.New(fault.Unavailable, "The payment service does not answer. The coupon is added as soon as it does.").GoingOn()
+	errCouponLater = fault.New(fault.Unavailable, "The payment service is not responding. The coupon is added as soon as it responds.").GoingOn()
 )
 
 // addCoupon is the job of AddCoupon: the code is reserved, then granted by Stripe, then ours.

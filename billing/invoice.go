@@ -219,7 +219,7 @@ func payable(invoice *db.Invoice) error {
 	case db.InvoiceVoid:
 		return fault.Invalid("invoiceId", "This invoice is void; nothing has to be paid.")
 	case db.InvoiceDraft:
-		return fault.Invalid("invoiceId", "This invoice is not final yet; it is collected by itself.")
+		return fault.Invalid("invoiceId", "This invoice is not final yet; it is collected automatically.")
 	}
 	return nil
 }

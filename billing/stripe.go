@@ -131,7 +131,7 @@ func errDeclined(f *failure) *fault.Error {
 	case f.kind == stripe.ErrorTypeCard && f.message != "":
 		reason = f.message
 	}
-	return fault.New(fault.CardDeclined, "%s What you asked for was not done. Set another card, or ask the bank.", reason)
+	return fault.New(fault.CardDeclined, "%s Your request was not carried out. Set another card, or ask your bank.", reason)
 }
 
 // once gives a call its idempotency key: whose step it is, and what is asked for, as a step that is

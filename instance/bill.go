@@ -48,7 +48,7 @@ func (i *Instances) billNow(ctx context.Context, instance *db.Instance) (*db.Ins
 	}
 	billed, err := i.db.InstanceByID(ctx, instance.ID)
 	if errors.Is(err, db.ErrNotFound) {
-		return nil, fault.New(fault.Conflict, "%s is gone again; the organization's log tells why.", instance.Name)
+		return nil, fault.New(fault.Conflict, "%s no longer exists; the organization's log tells why.", instance.Name)
 	}
 	return billed, err
 }

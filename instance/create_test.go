@@ -411,4 +411,4 @@ func TestFreeLimit(t *testing.T) {
 }
 
 // declined is what people are told of a card that was refused.
-const declined = "Your card was declined. What you asked for was not done. Set another card, or ask the bank."
+const declined = "Your card was declined. Your request was not carried out. Set another card, or ask your bank."

@@ -76,7 +76,7 @@ func (t terms) agree(instance *db.Instance) {
 
 // errFreeLimit is what the database's constraint on free_for_user_id means.
 var errFreeLimit = fault.New(fault.FreeLimitReached,
-	"There is one free cloud instance over all organizations that the same user created, and it exists already. Choose a plan that costs something.").On("computePlanId")
+	"All organizations that the same user created share one free cloud instance, and it exists already. Choose a plan that costs something.").On("computePlanId")
 
 var instances = organization.Owned[db.Instance]{
 	Find:           (*db.DB).InstanceByID,

@@ -111,7 +111,7 @@ func refuseStorage(resized *db.Instance, wanted *StoragePlan, now time.Time) err
 		return fault.Invalid("storageGb", "Storage cannot become smaller than it is, %d GB.", *resized.StorageGB)
 	}
 	if at := StorageResizableAt(resized, now); at != nil {
-		return fault.New(fault.ResizeCooldown, "Storage can be changed once in six hours, here again at %s.", at.Format("15:04 UTC")).
+		return fault.New(fault.ResizeCooldown, "Storage can be changed once every six hours; here again at %s.", at.Format("15:04 UTC")).
 			On("storageGb").After(at.Sub(now))
 	}
 	return nil

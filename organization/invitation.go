@@ -27,7 +27,7 @@ const (
 )
 
 var errInvitationInvalid = fault.New(fault.InvitationInvalid,
-	"This invitation does not work, or no longer. Ask an owner of the organization to invite you again.")
+	"This invitation is invalid or no longer works. Ask an owner of the organization to invite you again.")
 
 // Invite offers an address a place in the organization. An address that declined, or whose
 // invitation ran out, can be invited again. ALREADY_MEMBER, ALREADY_INVITED, or RATE_LIMITED when

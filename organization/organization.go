@@ -203,7 +203,7 @@ func (o *Organizations) Delete(ctx context.Context, actor *db.User, organization
 	}
 	err = o.jobs.Do(ctx, jobID)
 	if errors.Is(err, job.ErrPending) {
-		return fault.New(fault.Unavailable, "The organization is being deleted, which takes longer than usual. Look again in a minute.").GoingOn()
+		return fault.New(fault.Unavailable, "The organization is being deleted, which takes longer than usual. Check again in a minute.").GoingOn()
 	}
 	return err
 }
@@ -221,7 +221,7 @@ func (o *Organizations) close(ctx context.Context, jobID string, c closePayload)
 		}
 		unable := "The server cannot answer now"
 		if _, told := errors.AsType[*fault.Error](err); told {
-			unable = "The payment service does not answer"
+			unable = "The payment service is not responding"
 		}
 		return fault.New(fault.Unavailable, "%s, so the organization was not deleted. Try again.", unable)
 	}

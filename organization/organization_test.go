@@ -82,7 +82,7 @@ func TestDeleteFails(t *testing.T) {
 		err     error
 		message string
 	}{
-		"Outside": {fault.New(fault.Unavailable, "On purpose."), "The payment service does not answer, so the organization was not deleted. Try again."},
+		"Outside": {fault.New(fault.Unavailable, "On purpose."), "The payment service is not responding, so the organization was not deleted. Try again."},
 		"Inside":  {errors.New("on purpose"), "The server cannot answer now, so the organization was not deleted. Try again."},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -95,7 +95,7 @@ func (r *Resolvers) admit(
 				return nil, err
 			}
 			if caller == nil {
-				return nil, fault.New(fault.Unauthenticated, "This token does not work, or no longer. Sign in anew.")
+				return nil, fault.New(fault.Unauthenticated, "This token is invalid or no longer works. Sign in again.")
 			}
 		}
 		return ctx, nil
