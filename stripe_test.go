@@ -353,7 +353,7 @@ var steps = []step{
 }
 
 // advance lets time pass at Stripe until the third bill, for which the credit does not suffice: 191.90
-// for the licence that was deleted, and 74.24 a month.
+// for the license that was deleted, and 74.24 a month.
 func (c *customer) advance() gjson.Result {
 	c.Helper()
 	body := fmt.Sprintf(`{"to": %q}`, time.Now().AddDate(0, 3, 1).Format(time.RFC3339))

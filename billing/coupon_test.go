@@ -119,8 +119,8 @@ func TestAddCoupon(t *testing.T) {
 		})
 	})
 	t.Run("Refused", func(t *testing.T) { each(t, testCouponRefused) })
-	// A code can be spelt as others that are not active any more.
-	t.Run("SpeltAlike", func(t *testing.T) {
+	// A code can be spelled as others that are not active any more.
+	t.Run("SpelledAlike", func(t *testing.T) {
 		each(t, func(s *server) {
 			const code = `{"id": %q, "active": %t, "promotion": {"coupon": {"id": "c", "valid": true, "amount_off": 100, "currency": "usd"}}}`
 			s.can("GET /v1/promotion_codes", `{"object": "list", "data": [`+

@@ -91,7 +91,7 @@ func TestBatches(t *testing.T) {
 			t.Errorf("%d requests took %d round trips, want %d at the most", requests, len(different), most)
 		}
 	})
-	t.Run("Cancelled", func(t *testing.T) {
+	t.Run("Canceled", func(t *testing.T) {
 		t.Parallel()
 		s, start, _, free := busy(t)
 		ending, cancel := context.WithCancel(t.Context())
@@ -113,7 +113,7 @@ func TestBatches(t *testing.T) {
 			t.Errorf("who waited behind it read %q", stayed)
 		}
 	})
-	t.Run("LeaderCancelled", func(t *testing.T) {
+	t.Run("LeaderCanceled", func(t *testing.T) {
 		t.Parallel()
 		s, start, freeOne, free := busy(t)
 		ending, cancel := context.WithCancel(t.Context())

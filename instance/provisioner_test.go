@@ -144,9 +144,9 @@ func TestEmbedded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cancelled, cancel := context.WithCancel(t.Context())
+			canceled, cancel := context.WithCancel(t.Context())
 			cancel()
-			if err := work(cancelled, instance.Embedded{Delay: time.Hour}, cloud); !errors.Is(err, context.Canceled) {
+			if err := work(canceled, instance.Embedded{Delay: time.Hour}, cloud); !errors.Is(err, context.Canceled) {
 				t.Errorf("got the error %v", err)
 			}
 			if err := work(t.Context(), instance.Embedded{}, cloud); err != nil {

@@ -169,7 +169,7 @@ var ErrPending = errors.New("the job is not over yet")
 
 // Do does a committed job at once and returns what came of it: nil, the fault with which it was
 // refused, ErrPending, or an error after which it is tried again in the background, or given up. It
-// goes on to its end also when ctx is cancelled.
+// goes on to its end also when ctx is canceled.
 func (q *Queue) Do(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

@@ -51,7 +51,7 @@ func explain(ctx context.Context, err error, found *gqlerror.Error, input string
 	case errors.As(context.Cause(ctx), &known): // the deadline, or why the stream ended
 		return known
 	case errors.Is(context.Cause(ctx), context.Canceled):
-		return fault.New(fault.Unavailable, "The request was cancelled.")
+		return fault.New(fault.Unavailable, "The request was canceled.")
 	case errors.Is(err, db.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		zerolog.Ctx(ctx).Error().Err(err).Msg("unavailable")
 		return fault.New(fault.Unavailable, "The server cannot answer now. Try again.")

@@ -111,7 +111,7 @@ func overOpen(p *person) func(p *person, query string) *answer {
 	if err != nil {
 		p.Fatalf("%v: %v", response, err)
 	}
-	socket.initialise(vars{"Authorization": "Bearer " + p.token})
+	socket.initialize(vars{"Authorization": "Bearer " + p.token})
 	return func(_ *person, query string) *answer {
 		stream := socket.subscribe("1", query, nil)
 		a := first(stream)

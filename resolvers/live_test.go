@@ -162,7 +162,7 @@ func overWebSocket(p *person, query string, variables vars) *stream {
 	if err != nil {
 		p.Fatalf("%v: %v", response, err)
 	}
-	socket.initialise(vars{"Authorization": "Bearer " + p.token})
+	socket.initialize(vars{"Authorization": "Bearer " + p.token})
 	return socket.subscribe("1", query, variables)
 }
 
@@ -205,8 +205,8 @@ func (s *socket) receive() (gjson.Result, error) {
 	return gjson.ParseBytes(message), err
 }
 
-// initialise signs in as browsers do, which cannot set a header.
-func (s *socket) initialise(payload vars) {
+// initialize signs in as browsers do, which cannot set a header.
+func (s *socket) initialize(payload vars) {
 	s.Helper()
 	if payload["Authorization"] == "Bearer " {
 		payload = nil
@@ -828,7 +828,7 @@ func TestSocket(t *testing.T) {
 				if err != nil {
 					s.Fatalf("from %q: %v, %v", origin, response, err)
 				}
-				socket.initialise(nil)
+				socket.initialize(nil)
 				socket.subscribe("1", whoAmI, nil).receive().want("viewer.user.email", `"owner@example.com"`)
 			}
 		})
@@ -840,7 +840,7 @@ func TestSocket(t *testing.T) {
 			if err != nil {
 				s.Fatalf("%v: %v", response, err)
 			}
-			socket.initialise(vars{"Authorization": "Bearer " + owner.token})
+			socket.initialize(vars{"Authorization": "Bearer " + owner.token})
 			for id, operation := range []string{updateProfile, whoAmI} {
 				stream := socket.subscribe(fmt.Sprint(id), operation, vars{"first": "Renamed"})
 				stream.receive()

@@ -313,9 +313,9 @@ func driveAll(s *studio) string {
 	free := do(owner, createInstance, vars{"org": home, "name": "free", "plan": "cloud-1gb", "storage": 10}).str("createInstance.instance.id")
 	owner.runs(free)
 	paid := owner.createInstance(home, "paid", "cloud-2gb", 10)
-	licence := do(owner, registerInstance, vars{"org": home, "name": "licence", "plan": "enterprise-4gb", "host": "db.example.com", "port": 9925, "ssl": true}).
+	license := do(owner, registerInstance, vars{"org": home, "name": "license", "plan": "enterprise-4gb", "host": "db.example.com", "port": 9925, "ssl": true}).
 		str("registerInstance.instance.id")
-	owner.runs(licence)
+	owner.runs(license)
 	do(owner, resizeInstance, vars{"id": paid, "plan": "cloud-4gb"})
 	owner.runs(paid)
 	owner.setCard(home, "pm_card_chargeCustomerFail")
@@ -361,7 +361,7 @@ func driveAll(s *studio) string {
 	do(owner, deleteWebhookEndpoint, vars{"id": endpoint})
 	do(owner, deleteInstance, vars{"id": free, "name": "free"})
 	owner.deleteInstance(paid, "paid")
-	owner.deleteInstance(licence, "licence")
+	owner.deleteInstance(license, "license")
 	s.settle()
 	do(owner, removeCard, org)
 	do(owner, deleteOrganization, vars{"org": spare, "name": "Spare"})

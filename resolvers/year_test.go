@@ -87,7 +87,7 @@ func TestYear(t *testing.T) {
 		c := owner.createInstance(home, "c", "cloud-4gb", 10)
 		// 10 GB at 0 and 490 at 0.25 are 122.50, and 8 GB of RAM 175.20.
 		owner.createInstance(home, "big", "cloud-8gb", 500)
-		owner.registerInstance(home, "licence", "enterprise-4gb")
+		owner.registerInstance(home, "license", "enterprise-4gb")
 		// 83.00 of credit: 19.99 and 59.99 leave 3.02, which the third bill uses up.
 		l.want("January",
 			"small: 19.99 - 19.99 = 0.00 PAID",
@@ -95,7 +95,7 @@ func TestYear(t *testing.T) {
 			"b: 59.99 - 3.02 = 56.97 PAID",
 			"c: 59.99 - 0.00 = 59.99 PAID",
 			"big: 297.70 - 0.00 = 297.70 PAID",
-			"licence: 575.90 - 0.00 = 575.90 PAID")
+			"license: 575.90 - 0.00 = 575.90 PAID")
 		// 122.50 + 175.20 + 3 × 59.99 + 19.99
 		owner.billing(home, `upcomingInvoices { interval dueAt total { amount } } credit { amount }`).want("@this", `{"upcomingInvoices":[`+
 			`{"interval":"MONTH","dueAt":"2026-02-01T00:00:00Z","total":{"amount":49766}},`+
@@ -195,7 +195,7 @@ func TestYear(t *testing.T) {
 		l.want("December", reduced[0], reduced[1], reduced[2], reduced[4])
 		to(2027, 1, 1)
 		l.want("the year's end", "late: 19.99 - 2.00 = 17.99 PAID", reduced[0], reduced[1], reduced[2], reduced[4],
-			"licence: 575.90 - 57.59 = 518.31 PAID")
+			"license: 575.90 - 57.59 = 518.31 PAID")
 
 		// The percentage ends with 19 April, also for the instance that was created later.
 		to(2027, 4, 18)

@@ -111,7 +111,7 @@ func (h *Handler) answer(
 		return response, body, nil
 	}
 	// Nobody reads this: the caller went away.
-	return nil, nil, fault.New(fault.Unavailable, "The request was cancelled. Send it again.")
+	return nil, nil, fault.New(fault.Unavailable, "The request was canceled. Send it again.")
 }
 
 // answerBatch executes operations in order; one that fails does not keep the next from running.

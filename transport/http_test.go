@@ -318,7 +318,7 @@ func TestCallerGone(t *testing.T) {
 					t.Fatalf("the request was answered %s", body)
 				}
 			}
-			arrives(t, schema.cancelled, "cancellation")
+			arrives(t, schema.canceled, "cancellation")
 		})
 	}
 }

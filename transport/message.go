@@ -50,7 +50,7 @@ func (c *connection) receive(data []byte) *websocket.CloseError {
 	kind, _ := fields["type"].(string)
 	switch kind {
 	case "connection_init":
-		return c.initialise(payload)
+		return c.initialize(payload)
 	case "ping":
 		pong := message{Type: "pong"}
 		if payload != nil {
@@ -75,13 +75,13 @@ func (c *connection) receive(data []byte) *websocket.CloseError {
 	}
 }
 
-// initialise authenticates the caller; the init payload stands in for the request's header, which
+// initialize authenticates the caller; the init payload stands in for the request's header, which
 // a browser cannot set.
-func (c *connection) initialise(payload map[string]any) *websocket.CloseError {
-	if c.initialised {
+func (c *connection) initialize(payload map[string]any) *websocket.CloseError {
+	if c.initialized {
 		return closing(closeTooManyInitRequests, "Too many initialisation requests")
 	}
-	c.initialised = true
+	c.initialized = true
 	c.initTimer.Stop()
 
 	authorization := c.request.Header.Get("Authorization")

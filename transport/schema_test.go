@@ -47,17 +47,17 @@ var definitions = gqlparser.MustLoadSchema(&ast.Source{Input: `
 
 // schema executes the definitions; it is used by one test each.
 type schema struct {
-	touched   int
-	started   chan struct{} // receives when wait, slow or finish starts
-	cancelled chan struct{} // receives when the context of wait ends
-	finish    chan struct{} // lets finish return
+	touched  int
+	started  chan struct{} // receives when wait, slow or finish starts
+	canceled chan struct{} // receives when the context of wait ends
+	finish   chan struct{} // lets finish return
 }
 
 func newSchema() *schema {
 	return &schema{
-		started:   make(chan struct{}, 200),
-		cancelled: make(chan struct{}, 200),
-		finish:    make(chan struct{}),
+		started:  make(chan struct{}, 200),
+		canceled: make(chan struct{}, 200),
+		finish:   make(chan struct{}),
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *schema) resolve(ctx context.Context, field *ast.Field) (any, error) {
 	case "slow":
 		s.started <- struct{}{}
 		<-ctx.Done()
-		s.cancelled <- struct{}{}
+		s.canceled <- struct{}{}
 		return nil, context.Cause(ctx)
 	case "touch":
 		s.touched++
@@ -173,7 +173,7 @@ func (s *schema) subscribe(ctx context.Context, field *ast.Field) graphql.Respon
 		return func(ctx context.Context) *graphql.Response {
 			s.started <- struct{}{}
 			<-ctx.Done()
-			s.cancelled <- struct{}{}
+			s.canceled <- struct{}{}
 			return nil
 		}
 	}

@@ -121,7 +121,7 @@ func TestSSECallerGone(t *testing.T) {
 	stream(ctx, t, server, "subscription{wait}")
 	arrives(t, schema.started, "subscription")
 	cancel()
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 }
 
 // A caller who has closed their side takes what is written, so that writing does not tell.
@@ -141,7 +141,7 @@ func TestSSECallerHalfGone(t *testing.T) {
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 }
 
 func TestSSECallerDoesNotRead(t *testing.T) {

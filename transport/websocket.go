@@ -40,7 +40,7 @@ type connection struct {
 	request      *http.Request // until it is acknowledged
 	initTimer    *time.Timer
 	ctx          context.Context
-	initialised  bool
+	initialized  bool
 	acknowledged bool
 	running      sync.WaitGroup
 

@@ -43,7 +43,7 @@ func dial(t *testing.T, server *httptest.Server, headers ...string) client {
 func open(t *testing.T, server *httptest.Server) client {
 	t.Helper()
 	c := dial(t, server)
-	c.send(initialise)
+	c.send(initialize)
 	c.expect(acknowledged)
 	return c
 }
@@ -90,7 +90,7 @@ func (c client) expectClose(code websocket.StatusCode, reason string) {
 }
 
 const (
-	initialise   = `{"type":"connection_init"}`
+	initialize   = `{"type":"connection_init"}`
 	acknowledged = `{"type":"connection_ack"}`
 )
 
@@ -159,18 +159,18 @@ func TestWebSocketClose(t *testing.T) {
 		"NoType":           {[]string{`{}`}, 4400, "The type must be connection_init, ping, pong, subscribe or complete."},
 		"ServerType":       {[]string{`{"type":"next","id":"1","payload":{}}`}, 4400, "The type must be connection_init, ping, pong, subscribe or complete."},
 		"BadPayload":       {[]string{`{"type":"ping","payload":1}`}, 4400, "The payload of a message must be an object."},
-		"NoID":             {[]string{initialise, `{"type":"subscribe","payload":{"query":"{__typename}"}}`}, 4400, "The message needs an id that is a string and not empty."},
-		"NumberID":         {[]string{initialise, `{"id":1,"type":"complete"}`}, 4400, "The message needs an id that is a string and not empty."},
-		"NoQuery":          {[]string{initialise, `{"id":"1","type":"subscribe"}`}, 4400, "`query` is missing. Send the GraphQL document as a string in `query`."},
-		"BadVariables":     {[]string{initialise, `{"id":"1","type":"subscribe","payload":{"query":"{__typename}","variables":1}}`}, 4400, "`variables` must be an object or null."},
+		"NoID":             {[]string{initialize, `{"type":"subscribe","payload":{"query":"{__typename}"}}`}, 4400, "The message needs an id that is a string and not empty."},
+		"NumberID":         {[]string{initialize, `{"id":1,"type":"complete"}`}, 4400, "The message needs an id that is a string and not empty."},
+		"NoQuery":          {[]string{initialize, `{"id":"1","type":"subscribe"}`}, 4400, "`query` is missing. Send the GraphQL document as a string in `query`."},
+		"BadVariables":     {[]string{initialize, `{"id":"1","type":"subscribe","payload":{"query":"{__typename}","variables":1}}`}, 4400, "`variables` must be an object or null."},
 		"BadAuthorization": {[]string{`{"type":"connection_init","payload":{"Authorization":1}}`}, 4400, "The Authorization in the payload must be a string."},
 		"BeforeAck":        {[]string{wait}, 4401, "Unauthorized"},
 		"BadToken":         {[]string{`{"type":"connection_init","payload":{"Authorization":"Bearer no"}}`}, 4403, "The token is not valid. Sign in again."},
 		"Busy":             {[]string{`{"type":"connection_init","payload":{"authorization":"Bearer busy"}}`}, 1013, "Too many requests. Wait."},
-		"DuplicateID":      {[]string{initialise, wait, wait}, 4409, "Subscriber for 1 already exists"},
-		"SecondInit":       {[]string{initialise, initialise}, 4429, "Too many initialisation requests"},
+		"DuplicateID":      {[]string{initialize, wait, wait}, 4409, "Subscriber for 1 already exists"},
+		"SecondInit":       {[]string{initialize, initialize}, 4429, "Too many initialisation requests"},
 		"LargeGreeting":    {[]string{`{"type":"ping","payload":{"a":"` + strings.Repeat("a", 9000) + `"}}`}, 1009, "read limited at 8193 bytes"},
-		"TooLarge":         {[]string{initialise, strings.Repeat(" ", 5000)}, 1009, "read limited at 4097 bytes"},
+		"TooLarge":         {[]string{initialize, strings.Repeat(" ", 5000)}, 1009, "read limited at 4097 bytes"},
 		"InitTimeout":      {nil, 4408, "Connection initialisation timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestWebSocketClose(t *testing.T) {
 			c := dial(t, server)
 			for i, message := range test.send {
 				c.send(message)
-				if i == 0 && message == initialise {
+				if i == 0 && message == initialize {
 					c.expect(acknowledged)
 				}
 			}
@@ -200,13 +200,13 @@ func TestWebSocketCaller(t *testing.T) {
 		headers []string
 		want    string
 	}{
-		"Nobody":        {initialise, nil, `null`},
+		"Nobody":        {initialize, nil, `null`},
 		"Payload":       {token, nil, `"Ada"`},
 		"LowerCase":     {strings.ToLower(token[:45]) + token[45:], nil, `"Ada"`},
-		"Header":        {initialise, []string{"Authorization: Bearer ada"}, `"Ada"`},
+		"Header":        {initialize, []string{"Authorization: Bearer ada"}, `"Ada"`},
 		"PayloadFirst":  {token, []string{"Authorization: Bearer no"}, `"Ada"`},
 		"ForeignOrigin": {token, []string{"Origin: https://evil.example"}, `"Ada"`},
-		"Cookie":        {initialise, []string{withCookie, "Origin: https://studio.example"}, `"session 1"`},
+		"Cookie":        {initialize, []string{withCookie, "Origin: https://studio.example"}, `"session 1"`},
 		"TokenFirst":    {token, []string{withCookie, "Origin: https://studio.example"}, `"Ada"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestWebSocketComplete(t *testing.T) {
 	c.subscribe("1", "subscription{wait}")
 	arrives(t, schema.started, "subscription")
 	c.send(`{"id":"1","type":"complete"}`)
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 	c.subscribe("1", "subscription{count(to:1)}")
 	c.expect(`{"id":"1","type":"next","payload":{"data":{"count":1}}}`)
 	c.expect(`{"id":"1","type":"complete"}`)
@@ -285,7 +285,7 @@ func TestWebSocketManyAtOnce(t *testing.T) {
 	arrives(t, schema.started, "first subscription")
 	arrives(t, schema.started, "second subscription")
 	c.send(`{"id":"1","type":"complete"}`)
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 	c.subscribe("3", "{__typename}")
 	c.expect(`{"id":"3","type":"next","payload":{"data":{"__typename":"Query"}}}`)
 }
@@ -297,7 +297,7 @@ func TestWebSocketClientGone(t *testing.T) {
 	c.subscribe("1", "subscription{wait}")
 	arrives(t, schema.started, "subscription")
 	_ = c.socket.CloseNow()
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 }
 
 func TestWebSocketClientDoesNotPong(t *testing.T) {
@@ -318,7 +318,7 @@ func TestWebSocketClientDoesNotRead(t *testing.T) {
 	c.subscribe("1", "subscription{wait}")
 	arrives(t, schema.started, "subscription")
 	c.subscribe("2", "subscription{flood}")
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 }
 
 func TestWebSocketDraining(t *testing.T) {
@@ -331,7 +331,7 @@ func TestWebSocketDraining(t *testing.T) {
 	arrives(t, schema.started, "subscription")
 	arrives(t, schema.started, "mutation")
 	drain()
-	arrives(t, schema.cancelled, "cancellation")
+	arrives(t, schema.canceled, "cancellation")
 	close(schema.finish)
 	c.expect(`{"id":"2","type":"next","payload":{"data":{"finish":1}}}`)
 	c.expect(`{"id":"2","type":"complete"}`)
@@ -347,7 +347,7 @@ func TestWebSocketHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	frame := append([]byte{0x81, 0x80 | byte(len(initialise)), 0, 0, 0, 0}, initialise...) // masked with zeros
+	frame := append([]byte{0x81, 0x80 | byte(len(initialize)), 0, 0, 0, 0}, initialize...) // masked with zeros
 	if _, err := conn.Write(append([]byte("GET / HTTP/1.1\r\nHost: studio.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Protocol: "+subprotocol+"\r\n\r\n"), frame...)); err != nil {
 		t.Fatal(err)
@@ -371,7 +371,7 @@ func TestWebSocketPanic(t *testing.T) {
 		}
 	})
 	c := dial(t, server)
-	c.send(initialise)
+	c.send(initialize)
 	c.expectClose(websocket.StatusInternalError, "Something failed here. Try again.")
 	dial(t, server) // the server lives
 }

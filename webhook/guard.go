@@ -1,7 +1,7 @@
 package webhook
 
 // The guard: endpoints are named by users, and calls to them must not reach what only this server's
-// network can reach. The address is checked when it is dialled, after the name was looked up.
+// network can reach. The address is checked when it is dialed, after the name was looked up.
 
 import (
 	"net"

@@ -11,7 +11,7 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// TestDial is about names, whose addresses are known only when they are dialled.
+// TestDial is about names, whose addresses are known only when they are dialed.
 func TestDial(t *testing.T) {
 	t.Parallel()
 	var reached int
