@@ -44,7 +44,8 @@ export function useLive<Data, Variables extends AnyVariables>(
         ended(fault);
         return;
       }
-      if (fault?.code === "CURSOR_EXPIRED") {
+      // The cursor is too old, or of what a backup has undone.
+      if (last && (fault?.code === "CURSOR_EXPIRED" || fault?.code === "INVALID_INPUT")) {
         last = undefined;
         open();
         api.refresh(); // no stream can make up for what happened meanwhile
