@@ -59,8 +59,11 @@ export interface Api {
   client: Client;
   /** Tells of each change of the connection until the returned function is called. */
   watch(changed: (connection: Connection) => void): () => void;
-  /** Takes a stream for followed until the returned function is called; `reached` tells that the server is. */
-  follow(reached: () => void): () => void;
+  /**
+   * Takes a stream for followed until the returned function is called. `reached` is told that the server is;
+   * it tells whether the stream opens with that.
+   */
+  follow(reached: () => boolean): () => void;
   /** Asks again for all that shows. */
   refresh(): void;
   /** Asks who the caller is when the cookie may have become somebody else's, until the returned function is called. */
@@ -76,7 +79,7 @@ export function connect(renew: () => void): Api {
   const tell = (connection: Connection) => {
     for (const changed of watchers) changed(connection);
   };
-  const followers = new Set<() => void>();
+  const followers = new Set<() => boolean>();
   let viewerId: string | null | undefined;
   const learn = (id: string | null) => {
     if (viewerId === undefined) cookie.postMessage(id);
@@ -98,9 +101,10 @@ export function connect(renew: () => void): Api {
     keepAlive: 10_000,
     on: {
       connected: () => {
-        for (const reached of followers) reached();
+        const opens = [...followers].map((reached) => reached()).includes(true);
         tell("live");
-        refresh(); // no stream tells of what happened before its first event
+        // No stream tells of what happened before its first event. Those that have waited open first.
+        if (opens) queueMicrotask(refresh);
       },
       closed: (event) => {
         clearTimeout(overdue); // it would end the next connection

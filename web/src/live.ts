@@ -1,8 +1,9 @@
 // Live updates that survive what connections go through: a stream that ends is opened again, from
 // where it was.
 import { useEffect, useEffectEvent } from "react";
-import type { AnyVariables, TypedDocumentNode } from "urql";
-import { onEnd, pipe, subscribe } from "wonka";
+import type { AnyVariables, CombinedError, OperationResult, TypedDocumentNode } from "urql";
+import { onEnd, pipe, type Source, subscribe, takeWhile } from "wonka";
+import type { Api } from "./client";
 import { type Fault, faultOf } from "./fault";
 import { useSession } from "./session";
 
@@ -12,6 +13,9 @@ const patience = { first: 500, longest: 15_000 };
 /** Codes of streams that the caller has no right to, or no longer. */
 const rightless = new Set(["FORBIDDEN", "NOT_FOUND", "UNAUTHENTICATED", "EMAIL_UNVERIFIED"]);
 
+/** Codes of cursors that the server does not know: they are too old, or of what a restored backup has undone. */
+const forgotten = new Set(["CURSOR_EXPIRED", "INVALID_INPUT"]);
+
 interface Follow<Data, Variables extends AnyVariables> {
   document: TypedDocumentNode<Data, Variables>;
   /** What to ask for, given the last answer, if there was one. */
@@ -19,6 +23,66 @@ interface Follow<Data, Variables extends AnyVariables> {
   received: (data: Data) => void;
   /** The caller has no right to the stream any more. */
   ended?: (fault: Fault) => void;
+}
+
+/** Opens a stream again whenever it ends, until `over`; yields the fault of who has no right to it. */
+async function followStream<Data>(
+  api: Api,
+  open: (last: Data | undefined) => Source<OperationResult<Data>>,
+  received: (data: Data) => void,
+  over: AbortSignal,
+): Promise<Fault | undefined> {
+  let last: Data | undefined;
+  let failures = 0;
+  let refused = false;
+  let wake = () => {};
+  const unfollow = api.follow(() => {
+    if (!refused) wake();
+    return !refused;
+  });
+  const works = () => {
+    failures = 0;
+    if (refused) api.refresh(); // it cannot make up for what happened meanwhile
+    refused = false;
+  };
+  while (!over.aborted) {
+    // Nothing tells that the server has accepted it, but a refusal does not take as long.
+    const working = setTimeout(works, patience.longest);
+    const error = await new Promise<CombinedError | undefined>((end) => {
+      const stream = pipe(
+        open(last),
+        takeWhile(({ error }) => !error, true), // urql takes a stream with an error for one that goes on
+        onEnd(() => end(undefined)),
+        subscribe(({ data, error }) => {
+          if (error) {
+            end(error);
+          } else if (data) {
+            works();
+            last = data;
+            received(data);
+          }
+        }),
+      );
+      over.onabort = stream.unsubscribe;
+    });
+    clearTimeout(working);
+    if (over.aborted) break;
+    const fault = error && faultOf(error);
+    if (fault && rightless.has(fault.code)) {
+      unfollow();
+      return fault;
+    }
+    if (fault && forgotten.has(fault.code)) last = undefined;
+    refused = !!error?.graphQLErrors.length;
+    await new Promise<void>((resolve) => {
+      // Not all clients of a server that starts again come back in the same moment.
+      const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
+      setTimeout(resolve, wait * (0.5 + Math.random() / 2));
+      wake = resolve;
+      over.onabort = () => resolve();
+    });
+  }
+  unfollow();
 }
 
 /** Follows a subscription while the component shows and `key` stays the same; null follows nothing. */
@@ -34,64 +98,9 @@ export function useLive<Data, Variables extends AnyVariables>(
 
   useEffect(() => {
     if (key === null) return;
-    let last: Data | undefined;
-    let failures = 0;
-    let closed = false;
-    let waiting = false;
-    let stop = () => {};
-    const again = (fault?: Fault) => {
-      if (fault && rightless.has(fault.code)) {
-        ended(fault);
-        return;
-      }
-      // The cursor is too old, or of what a backup has undone.
-      if (last && (fault?.code === "CURSOR_EXPIRED" || fault?.code === "INVALID_INPUT")) {
-        last = undefined;
-        open();
-        api.refresh(); // no stream can make up for what happened meanwhile
-        return;
-      }
-      // Not all clients of a server that starts again come back in the same moment.
-      const wait = Math.min(patience.first * 2 ** failures++, patience.longest);
-      const timer = setTimeout(open, wait * (0.5 + Math.random() / 2));
-      waiting = true;
-      stop = () => clearTimeout(timer);
-    };
-    const open = () => {
-      let over = false;
-      waiting = false;
-      const end = (fault?: Fault) => {
-        if (over || closed) return;
-        over = true;
-        again(fault);
-      };
-      const stream = pipe(
-        api.client.subscription(document, variables(last)),
-        onEnd(() => end()),
-        subscribe(({ data, error }) => {
-          if (error) {
-            end(faultOf(error)); // urql takes a stream with an error for one that goes on
-            stream.unsubscribe();
-          } else if (data) {
-            failures = 0;
-            last = data;
-            received(data);
-          }
-        }),
-      );
-      if (!over) stop = stream.unsubscribe;
-    };
-    const unfollow = api.follow(() => {
-      failures = 0;
-      if (!waiting) return;
-      stop();
-      open(); // before what shows is asked for again
-    });
-    open();
-    return () => {
-      closed = true;
-      unfollow();
-      stop();
-    };
+    const over = new AbortController();
+    const open = (last: Data | undefined) => api.client.subscription(document, variables(last));
+    void followStream(api, open, received, over.signal).then((fault) => fault && ended(fault));
+    return () => over.abort();
   }, [api, document, key]);
 }

@@ -86,6 +86,10 @@ class Wire {
   connections = 0;
   /** How many pings were swallowed. */
   swallowed = 0;
+  /** How many streams were refused. */
+  refused = 0;
+  /** Whether streams are refused, on connections that are not. */
+  refusing = false;
   /** Makes of what the page sends what the server gets. */
   change = (message: string) => message;
   private socket?: WebSocketRoute;
@@ -104,7 +108,9 @@ class Wire {
       const { upstream } = wire;
       const first = wire.connections === 1;
       socket.onMessage((message) => {
-        if (first && message === '{"type":"ping"}') wire.swallowed++;
+        const { type, id } = JSON.parse(String(message)) as { type: string; id?: string };
+        if (first && type === "ping") wire.swallowed++;
+        else if (wire.refusing && type === "subscribe") wire.refuse(id);
         else upstream.send(wire.change(String(message)));
       });
     });
@@ -120,6 +126,12 @@ class Wire {
 
   release() {
     this.pass();
+  }
+
+  private refuse(id?: string) {
+    this.refused++;
+    const payload = [{ message: "Wait.", extensions: { code: "RATE_LIMITED" } }];
+    this.socket?.send(JSON.stringify({ id, type: "error", payload }));
   }
 
   /** Breaks the connection. */
@@ -319,6 +331,39 @@ test("a page is live again though the server does not know where it was", async 
   await invite(olive, "done@example.com");
   await row("done@example.com").waitFor();
   expect(unknown).toBe(1);
+  visitor.content();
+});
+
+test("streams that the server refuses come again later each time, and alone", async () => {
+  const { page } = await enter(olive);
+  await page.clock.install();
+  const wire = await Wire.to(visitor);
+  wire.refusing = true;
+  let asked = 0;
+  page.on("request", (request) => {
+    if (request.method() === "POST") asked++;
+  });
+  await visitor.open("/organizations/demo/users");
+  await row("demo@example.com").waitFor();
+  let steps = 0;
+  const refused = async (count: number) => {
+    for (; wire.refused < count; steps++) {
+      await page.clock.fastForward(500);
+      await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
+    }
+  };
+  await refused(9);
+  const before = asked;
+  await invite(olive, "meanwhile@example.com");
+  await refused(30);
+  expect(asked).toBe(before);
+  expect(steps).toBeGreaterThan(20);
+  // What no stream has told of is shown once they work.
+  wire.refusing = false;
+  await page.clock.fastForward(15_000);
+  await streams(3);
+  await page.clock.fastForward(15_000);
+  await row("meanwhile@example.com").waitFor();
   visitor.content();
 });
 
