@@ -58,14 +58,14 @@ async function enter({ token }: Person, timezone?: string) {
   return visitor;
 }
 
-/** Keeps the answer to a mutation from the visitor until the returned function is called. */
-async function delay(mutation: string) {
+/** Keeps the answer to an operation from the visitor until the returned function is called. */
+async function delay(operation: string) {
   let answer = () => {};
   const wanted = new Promise<void>((resolve) => {
     answer = resolve;
   });
   await visitor.context.route("**/graphql", async (route) => {
-    if (!route.request().postData()?.includes(`mutation ${mutation}`)) return route.continue();
+    if (!route.request().postData()?.includes(operation)) return route.continue();
     const response = await route.fetch();
     await wanted;
     await route.fulfill({ response });
@@ -175,6 +175,55 @@ test("what keeps a list from being shown is told, and nobody is signed out", asy
   await page.getByRole("link", { name: "Users" }).click();
   await visitor.arrives("Users");
   await searchTooLong();
+  visitor.content();
+});
+
+test("nothing is said to be missing before that is known", async () => {
+  const emil = await signUp("Emil", "empty");
+  await server.ask(
+    `mutation($organizationId: ID!) {
+      setCard(input: { organizationId: $organizationId, paymentMethodId: "pm_card_visa" }) { billing { id } }
+      createInstance(input: {
+        organizationId: $organizationId, name: "paid", region: "us-east-1"
+        computePlanId: "cloud-8gb", storageGb: 10
+      }) { instance { id } }
+    }`,
+    { organizationId: emil.organizationId },
+    emil.token,
+  );
+  const { page, context } = await enter(emil);
+  const empty = page.locator(".empty");
+  const status = page.getByLabel("Status");
+  const search = page.getByLabel("Search");
+  for (const [path, query, none, all, found] of [
+    [
+      "",
+      "Organizations",
+      () => search.fill("zzz"),
+      () => search.fill("emil"),
+      "Emil's Organization",
+    ],
+    ["/empty/users", "Users", () => search.fill("zzz"), () => search.fill("emil"), "Emil Owner"],
+    [
+      "/empty/billing",
+      "Invoices",
+      () => status.selectOption("Void"),
+      () => status.selectOption("Paid"),
+      "$",
+    ],
+  ] as const) {
+    await visitor.open(`/organizations${path}`);
+    await row(found).first().waitFor();
+    await none();
+    await empty.waitFor();
+    const answer = await delay(`query ${query}(`);
+    await Promise.all([page.waitForRequest("**/graphql"), all()]);
+    await page.getByText("Loading…").waitFor();
+    expect(await empty.count()).toBe(0);
+    answer();
+    await row(found).first().waitFor();
+    await context.unrouteAll();
+  }
   visitor.content();
 });
 
@@ -370,7 +419,7 @@ test("streams that the server refuses come again later each time, and alone", as
 test("what is refused after its dialog is closed is told", async () => {
   const { page } = await enter(olive);
   await visitor.open("/organizations/demo");
-  const answer = await delay("RegisterInstance");
+  const answer = await delay("mutation RegisterInstance");
   await button("Register your own").click();
   await page.getByRole("dialog").getByLabel("Name").fill("no name");
   await button("Register").click();
@@ -434,7 +483,7 @@ test.each([
       );
     }
     const { page } = await enter(nora);
-    const answer = await delay(`${submit}Organization`);
+    const answer = await delay(`mutation ${submit}Organization`);
     await visitor.open(`/organizations/hugo${submit.toLowerCase()}/${path}`);
     await button(open).click();
     const typed = submit === "Remove" ? "DELETE" : "Hugo's Organization";
@@ -739,7 +788,7 @@ test("who comes back to a tab finds it as it was", async () => {
 test("an answer that comes late leads nobody away from where they are", async () => {
   const { page } = await enter(await signUp("Lena", "lena"));
   await visitor.open("/organizations");
-  const answer = await delay("CreateOrganization");
+  const answer = await delay("mutation CreateOrganization");
   await button("Create a New Organization").click();
   await page.getByRole("dialog").getByLabel("Name").fill("Late");
   await page.getByRole("dialog").getByLabel("Subdomain").fill("late");

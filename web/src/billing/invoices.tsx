@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useMutation, useQuery } from "urql";
 import { money, When } from "../components/figures";
 import { Form, Select } from "../components/form";
-import { Answered, Empty } from "../components/page";
+import { Answered, Empty, Loading } from "../components/page";
 import { isEmpty, Pager, usePlace } from "../components/pager";
 import {
   type InvoiceRow,
@@ -51,10 +51,10 @@ export function Invoices() {
         </div>
       </div>
       <Answered query={query}>
-        {({ organization }) => {
+        {({ organization }, fetching) => {
           const invoices = organization?.billing?.invoices;
           if (!invoices) return null;
-          if (isEmpty(invoices)) return <Empty>There are none.</Empty>;
+          if (isEmpty(invoices)) return fetching ? <Loading /> : <Empty>There are none.</Empty>;
           return (
             <>
               <ul className="rows">

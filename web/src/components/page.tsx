@@ -82,14 +82,17 @@ export function Failure({ error, again }: { error: CombinedError; again: () => v
   );
 }
 
-/** Answered shows what a query has yielded, and before that, that it is on its way or has failed. */
+/**
+ * Answered shows what a query has yielded, and before that, that it is on its way or has failed. While
+ * something else is asked for, its children get what there was before.
+ */
 export function Answered<Data>({
-  query: [{ data, error, operation }, again],
+  query: [{ data, error, operation, fetching }, again],
   children,
 }: {
   // biome-ignore lint/suspicious/noExplicitAny: whatever the query's variables are
   query: UseQueryResponse<Data, any>;
-  children: (data: Data) => ReactNode;
+  children: (data: Data, fetching: boolean) => ReactNode;
 }) {
   // While it is asked for again, the page stays as it was, with what is open or typed on it. It stays
   // below the error, too, when that fails; but not when something else was asked for.
@@ -99,7 +102,7 @@ export function Answered<Data>({
   return (
     <>
       {error && <Failure error={error} again={() => again({ requestPolicy: "network-only" })} />}
-      {shown ? children(shown) : !error && <Loading />}
+      {shown ? children(shown, fetching) : !error && <Loading />}
     </>
   );
 }

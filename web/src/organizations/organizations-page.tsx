@@ -6,7 +6,7 @@ import { VerifyNotice } from "../account/verify-notice";
 import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form, Select } from "../components/form";
-import { Answered, Empty, Heading } from "../components/page";
+import { Answered, Empty, Heading, Loading } from "../components/page";
 import { isEmpty, Pager, usePlace } from "../components/pager";
 import { useSettled } from "../components/settled";
 import {
@@ -75,11 +75,13 @@ export function OrganizationsPage() {
         </Select>
       </div>
       <Answered query={query}>
-        {({ viewer }) => {
+        {({ viewer }, fetching) => {
           if (!viewer) return null;
           const { nodes, pageInfo } = viewer.organizations;
           if (isEmpty(viewer.organizations)) {
-            return (
+            return fetching ? (
+              <Loading />
+            ) : (
               <Empty>
                 {search
                   ? `No organization has “${search}” in its name.`

@@ -4,7 +4,7 @@ import { useMutation, useQuery } from "urql";
 import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
-import { Answered, Empty, Heading } from "../components/page";
+import { Answered, Empty, Heading, Loading } from "../components/page";
 import { isEmpty, Pager, usePlace } from "../components/pager";
 import { useSettled } from "../components/settled";
 import { faultOf } from "../fault";
@@ -83,11 +83,16 @@ export function UsersPage() {
         />
       </div>
       <Answered query={query}>
-        {({ organization }) => {
+        {({ organization }, fetching) => {
           if (!organization?.users) return null;
           const { nodes, pageInfo } = organization.users;
-          if (isEmpty(organization.users))
-            return <Empty>Nobody has “{search}” in their name or address.</Empty>;
+          if (isEmpty(organization.users)) {
+            return fetching ? (
+              <Loading />
+            ) : (
+              <Empty>Nobody has “{search}” in their name or address.</Empty>
+            );
+          }
           return (
             <>
               <ul className="rows">
