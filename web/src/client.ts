@@ -18,6 +18,9 @@ import { CallerDocument } from "./graphql";
 /** Mutations that make what cannot be made twice: a second time, they would be told that it is there. */
 const making = new Set(["CreateInstance", "CreateOrganization", "RegisterInstance"]);
 
+/** For how many milliseconds an answer is waited for. None takes as long; then it is taken for lost. */
+const answersWithin = 60_000;
+
 /** For how many milliseconds the same is taken for what is sent again. Later, it may be wanted anew. */
 const againWithin = 120_000;
 
@@ -125,6 +128,10 @@ export function connect(renew: () => void): Api {
   const client: Client = createClient({
     url: "/graphql",
     preferGetMethod: false,
+    fetch: (url, { signal, ...init } = {}) => {
+      const late = AbortSignal.timeout(answersWithin);
+      return fetch(url, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late });
+    },
     requestPolicy: "cache-and-network",
     exchanges: [
       mapExchange({

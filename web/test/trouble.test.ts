@@ -675,6 +675,31 @@ test("what is sent again, as its answer was lost, has one effect", async () => {
   visitor.content(/ERR_FAILED/);
 });
 
+test("a form whose answer does not come is told so, and can be sent again", async () => {
+  const { page, context } = await enter(olive);
+  await page.addInitScript(() => {
+    const timeout = AbortSignal.timeout;
+    AbortSignal.timeout = (after) => timeout.call(AbortSignal, after / 60);
+  });
+  await visitor.open("/organizations");
+  const dialog = page.getByRole("dialog");
+  const keys: (string | undefined)[] = [];
+  await context.route("**/graphql", async (route) => {
+    const request = route.request();
+    if (!request.postData()?.includes("mutation CreateOrganization")) return route.continue();
+    if (keys.push(request.headers()["idempotency-key"]) > 1) await route.continue();
+  });
+  await button("Create a New Organization").click();
+  await dialog.getByLabel("Name").fill("Slow");
+  await dialog.getByLabel("Subdomain").fill("slow");
+  await dialog.getByRole("button", { name: "Create" }).click();
+  await dialog.getByRole("alert").getByText("The server cannot be reached.").waitFor();
+  await dialog.getByRole("button", { name: "Create" }).click();
+  await visitor.arrives("Instances");
+  expect(keys[1]).toBe(keys[0]);
+  visitor.content();
+});
+
 test("changing the password ends the other sessions on the page, too", async () => {
   const otto = await signUp("Otto", "otto");
   await server.ask(
