@@ -717,6 +717,22 @@ test("changing the password ends the other sessions on the page, too", async () 
   visitor.content();
 });
 
+test("who signs in on an invitation's page is not asked to once more", async () => {
+  await signUp("Ida", "ida");
+  await invite(olive, "ida@example.com");
+  visitor = await visit(browser, server);
+  const { page } = visitor;
+  await visitor.open(await server.link("ida@example.com", "/invitations/"));
+  await page.getByLabel("Password").fill(password);
+  const answer = await delay("query Viewer");
+  await button("Sign in").click();
+  await page.getByText("Loading…").waitFor();
+  expect(await page.getByLabel("Password").count()).toBe(0);
+  answer();
+  await button("Join Olive's Organization").waitFor();
+  visitor.content();
+});
+
 test("an invitation that is declined on the organization's page is gone", async () => {
   const dora = await signUp("Dora", "dora");
   await invite(olive, "dora@example.com");

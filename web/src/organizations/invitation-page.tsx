@@ -1,11 +1,12 @@
 // Where the link in an invitation mail leads: for people with and without an account.
+import { useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { useMutation, useQuery } from "urql";
 import { SignInForm } from "../account/sign-in-page";
 import { SignUpForm } from "../account/sign-up-page";
 import { When } from "../components/figures";
 import { Form } from "../components/form";
-import { Answered, Heading } from "../components/page";
+import { Answered, Heading, Loading } from "../components/page";
 import {
   AcceptInvitationDocument,
   type Invitation as InvitationData,
@@ -46,6 +47,7 @@ function Unusable() {
 
 function Invited({ invitation, token }: { invitation: Preview; token: string }) {
   const query = useQuery({ query: ViewerDocument });
+  const [signedIn, setSignedIn] = useState(false);
   const navigate = useNavigate();
   const { organizationName, email, invitedBy, expiresAt, accountExists } = invitation;
   return (
@@ -56,7 +58,8 @@ function Invited({ invitation, token }: { invitation: Preview; token: string }) 
         <When at={expiresAt} />.
       </p>
       <Answered query={query}>
-        {({ viewer }) => {
+        {({ viewer }, fetching) => {
+          if (signedIn && fetching) return <Loading />;
           if (viewer?.user.email === email)
             return <Join token={token} organization={organizationName} />;
           if (viewer) return <Other email={viewer.user.email} />;
@@ -64,7 +67,7 @@ function Invited({ invitation, token }: { invitation: Preview; token: string }) 
             return (
               <>
                 <p className="quiet">Sign in to join.</p>
-                <SignInForm email={email} />
+                <SignInForm email={email} done={() => setSignedIn(true)} />
                 <p>
                   <Link to="/forgot-password">Forgot your password?</Link>
                 </p>
