@@ -287,6 +287,25 @@ test("what happens before a page is live is shown when it is", async () => {
   visitor.content();
 });
 
+test("the focus stays on the pager at the last page", async () => {
+  const petra = await signUp("Petra", "pages");
+  await invite(petra, ...Array.from({ length: 20 }, (_, i) => `page${i}@example.com`));
+  const { page } = await enter(petra);
+  await visitor.open("/organizations/pages/users");
+  for (const [name, entries] of [
+    ["Next", 1],
+    ["Previous", 20],
+  ] as const) {
+    await button(name).press("Enter");
+    await expect.poll(() => page.getByRole("switch").count()).toBe(entries);
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe(name);
+    expect(await button(name).isEnabled()).toBe(false);
+    await page.keyboard.press("Enter"); // leads nowhere
+  }
+  expect(await page.getByRole("switch").count()).toBe(20);
+  visitor.content();
+});
+
 test("a page whose last entry is gone leads back to the others", async () => {
   const several = await signUp("Sam", "several");
   await invite(several, ...Array.from({ length: 20 }, (_, i) => `user${i}@example.com`));

@@ -24,7 +24,8 @@ export const isEmpty = ({ nodes, pageInfo }: { nodes: unknown[]; pageInfo: Page 
 /** Pager leads to the next and the previous page, where there are any. */
 export function Pager({ page, move }: { page: Page; move: (place: Place) => void }) {
   if (alone(page)) return null;
-  const turn = (place: Place) => {
+  const turn = (there: boolean, place: Place) => {
+    if (!there) return;
     move(place);
     scrollTo({ top: 0 });
   };
@@ -32,15 +33,17 @@ export function Pager({ page, move }: { page: Page; move: (place: Place) => void
     <nav className="pager" aria-label="Pages">
       <button
         type="button"
-        disabled={!page.hasPreviousPage}
-        onClick={() => turn({ last: size, before: page.startCursor ?? undefined })}
+        aria-disabled={!page.hasPreviousPage} // `disabled` would lose the focus
+        onClick={() =>
+          turn(page.hasPreviousPage, { last: size, before: page.startCursor ?? undefined })
+        }
       >
         Previous
       </button>
       <button
         type="button"
-        disabled={!page.hasNextPage}
-        onClick={() => turn({ first: size, after: page.endCursor ?? undefined })}
+        aria-disabled={!page.hasNextPage}
+        onClick={() => turn(page.hasNextPage, { first: size, after: page.endCursor ?? undefined })}
       >
         Next
       </button>
