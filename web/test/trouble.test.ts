@@ -719,6 +719,27 @@ test("a form whose answer does not come is told so, and can be sent again", asyn
   visitor.content();
 });
 
+test("what is typed while a form is sent stays", async () => {
+  const { page } = await enter(await signUp("Tina", "typed"));
+  for (const [path, label, submit, mutation, told] of [
+    ["/account", "First name", "Save", "UpdateProfile", "Your name is saved."],
+    ["/organizations/typed/settings", "Name", "Rename", "UpdateOrganization", "is renamed."],
+    ["/organizations/typed/users", "Email address", "Invite", "InviteUser", "is on its way."],
+  ] as const) {
+    await visitor.open(path);
+    const field = page.getByLabel(label, { exact: true });
+    const answer = await delay(`mutation ${mutation}`);
+    await field.fill("first@example.com");
+    await button(submit).click();
+    await button(`${submit}…`).waitFor();
+    await field.fill("second@example.com");
+    answer();
+    await page.getByText(told).waitFor();
+    expect(await field.inputValue()).toBe("second@example.com");
+  }
+  visitor.content();
+});
+
 test("changing the password ends the other sessions on the page, too", async () => {
   const otto = await signUp("Otto", "otto");
   await server.ask(

@@ -20,13 +20,20 @@ interface Answer<Data> {
   error?: CombinedError;
 }
 
+type Values = Record<string, string>;
+
+const valuesOf = (form: HTMLFormElement) => Object.fromEntries(new FormData(form)) as Values;
+
 const FaultContext = createContext<Fault | null>(null);
 
 interface FormProps<Data> {
   /** Sends the values of the form's fields, by their names. */
-  send: (values: Record<string, string>) => Promise<Answer<Data>>;
-  /** What to do when it succeeded, unless the person has gone elsewhere meanwhile. The form is emptied. */
-  done?: (data: Data) => void;
+  send: (values: Values) => Promise<Answer<Data>>;
+  /**
+   * What to do when it succeeded, unless the person has gone elsewhere meanwhile. The form is emptied, unless
+   * something else is typed by then.
+   */
+  done?: (data: Data, sent: Values) => void;
   /** What to tell when it succeeded. */
   told?: string;
   /** What the button says. */
@@ -59,8 +66,8 @@ export function Form<Data>(props: FormProps<Data>) {
     if (!form.current || busy) return;
     setBusy(true);
     setFault(null);
-    const values = Object.fromEntries(new FormData(form.current)) as Record<string, string>;
-    const { data, error } = await props.send(values).finally(() => setBusy(false));
+    const sent = valuesOf(form.current);
+    const { data, error } = await props.send(sent).finally(() => setBusy(false));
     if (error) {
       const fault = faultOf(error);
       const shown = fault.field && form.current?.elements.namedItem(fault.field);
@@ -69,8 +76,9 @@ export function Form<Data>(props: FormProps<Data>) {
     } else if (data) {
       if (props.told) toast(props.told);
       if (!form.current) return;
-      form.current.reset();
-      props.done?.(data);
+      const now = valuesOf(form.current);
+      if (Object.keys(sent).every((name) => now[name] === sent[name])) form.current.reset();
+      props.done?.(data, sent);
     }
   };
 

@@ -52,7 +52,7 @@ function Rename() {
       send={({ name = "" }) => update({ input: { organizationId: id, name } })}
       submit="Rename"
       told="The organization is renamed."
-      done={() => setTyped(undefined)}
+      done={(_, sent) => setTyped((typed) => (typed === sent.name ? undefined : typed))}
     >
       <Field
         name="name"
