@@ -773,6 +773,28 @@ test("who signs in on an invitation's page is not asked to once more", async () 
   visitor.content();
 });
 
+test("the page of a link that no longer verifies leads on", async () => {
+  const { signUp } = await server.ask(
+    `mutation($password: String!) {
+      signUp(input: { email: "vito@example.com", password: $password, firstName: "Vito", lastName: "V" }) { token }
+    }`,
+    { password },
+  );
+  const { page } = await enter({ token: signUp.token, organizationId: "" });
+  await visitor.open("/verify-email/unknown");
+  await button("Verify my address").click();
+  await page.getByRole("alert").getByText("Request a new mail.").waitFor();
+  await page.getByRole("link", { name: "Get another one" }).click();
+  await button("Send the mail again").waitFor();
+  const link = await server.link("vito@example.com", "/verify-email/");
+  await visitor.open(link);
+  await button("Verify my address").click();
+  await page.getByRole("link", { name: "Go on" }).waitFor();
+  await visitor.open(link);
+  await page.getByText("Your address is verified.").waitFor();
+  visitor.content();
+});
+
 test("an invitation that is declined on the organization's page is gone", async () => {
   const dora = await signUp("Dora", "dora");
   await invite(olive, "dora@example.com");

@@ -34,14 +34,25 @@ export function VerifyEmailPage() {
           </p>
         </>
       ) : (
-        <Form
-          send={() => verify({ input: { token } })}
-          submit="Verify my address"
-          done={({ verifyEmail }) => {
-            setVerified(verifyEmail.user.email);
-            renew();
-          }}
-        />
+        <>
+          <Form
+            send={() => verify({ input: { token } })}
+            submit="Verify my address"
+            done={({ verifyEmail }) => {
+              setVerified(verifyEmail.user.email);
+              renew();
+            }}
+          />
+          <p>
+            {data?.viewer?.emailVerified ? (
+              "Your address is verified."
+            ) : (
+              <>
+                Link no longer working? <Link to="/account">Get another one</Link>
+              </>
+            )}
+          </p>
+        </>
       )}
     </section>
   );
