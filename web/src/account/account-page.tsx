@@ -15,6 +15,7 @@ import {
   UpdateProfileDocument,
 } from "../graphql";
 import { useViewer } from "../session";
+import { NewPasswordField } from "./new-password-field";
 import { VerifyNotice } from "./verify-notice";
 
 type Viewer = NonNullable<Access["viewer"]>;
@@ -98,13 +99,7 @@ function Password() {
           type="password"
           autoComplete="current-password"
         />
-        <Field
-          name="newPassword"
-          label="New password"
-          type="password"
-          autoComplete="new-password"
-          hint="8 to 128 characters."
-        />
+        <NewPasswordField />
       </Form>
     </section>
   );

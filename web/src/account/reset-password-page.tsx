@@ -2,10 +2,11 @@
 import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { useMutation } from "urql";
-import { Field, Form } from "../components/form";
+import { Form } from "../components/form";
 import { Heading } from "../components/page";
 import { ResetPasswordDocument } from "../graphql";
 import { useSession } from "../session";
+import { NewPasswordField } from "./new-password-field";
 
 /** ResetPasswordPage sets the password with the token in the address. */
 export function ResetPasswordPage() {
@@ -35,13 +36,7 @@ export function ResetPasswordPage() {
               renew();
             }}
           >
-            <Field
-              name="newPassword"
-              label="New password"
-              type="password"
-              autoComplete="new-password"
-              hint="8 to 128 characters."
-            />
+            <NewPasswordField />
           </Form>
           <p>
             The link works no more? <Link to="/forgot-password">Get another one</Link>

@@ -5,6 +5,7 @@ import { Field, Form } from "../components/form";
 import { Heading } from "../components/page";
 import { SignUpDocument } from "../graphql";
 import { SubdomainField } from "../organizations/subdomain-field";
+import { NewPasswordField } from "./new-password-field";
 import { UntilSignedIn } from "./sign-in-page";
 
 /** SignUpForm makes an account, for the invited address when there is an invitation. */
@@ -45,13 +46,7 @@ export function SignUpForm({
         defaultValue={invitation?.email}
         readOnly={invitation !== undefined}
       />
-      <Field
-        name="password"
-        label="Password"
-        type="password"
-        autoComplete="new-password"
-        hint="8 to 128 characters."
-      />
+      <NewPasswordField name="password" label="Password" />
       <SubdomainField optional />
     </Form>
   );

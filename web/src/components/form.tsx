@@ -209,7 +209,11 @@ export function Choices({
   choices,
   chosen,
   choose,
-}: Labelled & { choices: Choice[]; chosen: string; choose: (value: string) => void }) {
+}: Omit<Labelled, "hint"> & {
+  choices: Choice[];
+  chosen: string;
+  choose: (value: string) => void;
+}) {
   const { id, wrong, attributes } = useDescribed(name, undefined);
   return (
     <fieldset aria-describedby={attributes["aria-describedby"]}>
