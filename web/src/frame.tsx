@@ -131,8 +131,8 @@ function Lost() {
   return (
     lost && (
       <Notice>
-        The connection to Studio is lost. What you see may be out of date; it is tried again by
-        itself.
+        The connection to Studio is lost. What you see may be out of date; it is tried again
+        automatically.
       </Notice>
     )
   );
@@ -157,7 +157,7 @@ export function Broken() {
     <main className="narrow">
       <Heading>Something went wrong</Heading>
       <div className="fault" role="alert">
-        <p>This page cannot be shown. It may help to load it again.</p>
+        <p>This page cannot be shown. Try reloading it.</p>
         <button type="button" onClick={() => location.reload()}>
           Load again
         </button>

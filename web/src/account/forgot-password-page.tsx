@@ -19,7 +19,7 @@ export function ForgotPasswordPage() {
         </p>
       ) : (
         <>
-          <p className="quiet">You get a mail with a link with which you choose a new one.</p>
+          <p className="quiet">We email you a link to choose a new one.</p>
           <Form
             send={({ email = "" }) => request({ input: { email } })}
             submit="Send the mail"

@@ -39,7 +39,7 @@ export function ResetPasswordPage() {
             <NewPasswordField />
           </Form>
           <p>
-            The link works no more? <Link to="/forgot-password">Get another one</Link>
+            Link no longer working? <Link to="/forgot-password">Get another one</Link>
           </p>
         </>
       )}

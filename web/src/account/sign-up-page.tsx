@@ -65,7 +65,7 @@ export function SignUpPage() {
           </p>
           <SignUpForm done={done} />
           <p>
-            You have an account? <Link to={`/sign-in${search}`}>Sign in</Link>
+            Already have an account? <Link to={`/sign-in${search}`}>Sign in</Link>
           </p>
         </>
       )}

@@ -51,7 +51,7 @@ export default function StripeForm({
     const taken = error?.setup_intent?.status === "succeeded" ? error.setup_intent : setupIntent;
     const method = taken?.payment_method;
     if (!method) {
-      const message = error?.message ?? "Stripe has not taken the card. Please try again.";
+      const message = error?.message ?? "Stripe did not accept the card. Please try again.";
       return {
         error: new CombinedError({
           graphQLErrors: [{ message, extensions: { code: "CARD_DECLINED" } }],
@@ -64,8 +64,8 @@ export default function StripeForm({
   if (unreachable) {
     return (
       <p className="fault" role="alert">
-        Stripe's card form cannot be loaded. Check your connection and any blocker of scripts, and
-        try again.
+        Stripe's card form cannot be loaded. Check your connection and any script blocker, and try
+        again.
       </p>
     );
   }

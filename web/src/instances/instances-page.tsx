@@ -96,7 +96,7 @@ function Row({ instance }: { instance: InstanceRow }) {
           {price(instance.price, interval)}
         </p>
         {instance.status === "FAILED" && (
-          <p className="wrong">Something went wrong; it is tried again by itself.</p>
+          <p className="wrong">Something went wrong; it is tried again automatically.</p>
         )}
       </div>
       {viewerMembership.isOwner && (
@@ -150,7 +150,7 @@ function Delete({
             {type === "CLOUD"
               ? "Its data is gone for good."
               : "Studio forgets it; it goes on running on your machine, without a license."}{" "}
-            What was paid for the rest of the time becomes credit.
+            What was paid for unused time becomes credit.
           </p>
           <Form
             send={({ confirmName = "" }) => remove({ input: { instanceId: id, confirmName } })}

@@ -46,7 +46,7 @@ export function ResizeInstance({ instance, done }: { instance: InstanceRow; done
               disabled={!resizable}
               hint={
                 resizable ? (
-                  "It can only grow, once in six hours."
+                  "It can only grow, and once every six hours at most."
                 ) : (
                   <>
                     It can be changed again after <When at={storageResizableAt} time />.
