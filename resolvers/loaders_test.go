@@ -383,7 +383,8 @@ func TestWithinLimits(t *testing.T) {
 			"Depth":      nested(20),
 			"Aliases":    "{" + numbered(100, " a%d: __typename") + "}",
 			"Directives": "{" + strings.Repeat(" __typename @include(if: true)", 100) + "}",
-			"Fields":     "{" + strings.Repeat(" __typename", 1000) + "}",
+			"Fields":     "{" + strings.Repeat(" ...A", 10) + "} fragment A on Query {" + strings.Repeat(" __typename", 100) + "}",
+			"SameField":  "{" + strings.Repeat(" __typename", 223) + "}",
 			"Complexity": `{ viewer { organizations(first: 100) { nodes { users(first: 48) { nodes { id } } } } } }`,
 			// What is data, or a name that an operation gives, is no directive.
 			"DeferInText": `{ subdomainAvailability(subdomain: "@defer") { reason } } # @stream`,
