@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidwall/gjson"
 
 	"studio/db/dbtest"
 )
@@ -161,6 +164,30 @@ func TestPostgresDown(t *testing.T) {
 	u.check(database)
 	if got := c.refused(lost); got > 0 {
 		t.Errorf("%d requests were not answered", got)
+	}
+}
+
+// TestPostgresReadOnly has a server on a PostgreSQL that takes no changes, as when a failover left it a standby.
+func TestPostgresReadOnly(t *testing.T) {
+	t.Parallel()
+	address := dbtest.Postgres(t)
+	owner, organizationID := serve(t, address).signUp("owner")
+	s := launch(t, address+"&default_transaction_read_only=on")
+	s.eventually("the server to listen", func() bool {
+		response, err := http.Get(s.url + "/livez")
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	if status, _, body := s.get("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz is %d: %s", status, body)
+	}
+	response := s.send(owner, "application/json", inviteUser, map[string]any{"org": organizationID, "email": "guest@example.com"})
+	defer func() { _ = response.Body.Close() }()
+	if answer, err := io.ReadAll(response.Body); err != nil || gjson.GetBytes(answer, "errors.0.extensions.code").String() != "UNAVAILABLE" {
+		t.Errorf("a mutation is answered with %s, %v", answer, err)
 	}
 }
 

@@ -76,7 +76,8 @@ func isUnavailable(err error) bool {
 	// Classes 08 (connection), 53 (resources) and 57 (operator intervention); admin_shutdown is 57P01.
 	code := postgresCode(err)
 	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || strings.HasPrefix(code, "57") ||
-		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+		code == "25006" || // read_only_sql_transaction, as on a standby
+		isSQLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 }
 
 func postgresCode(err error) string {

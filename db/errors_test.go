@@ -114,6 +114,14 @@ func TestErrors(t *testing.T) {
 		}))
 		s.ok(rename(t.Context(), other.DB, organization.ID, "new"))
 	})
+	t.Run("ReadOnly/sqlite", func(t *testing.T) {
+		t.Parallel()
+		s := open(t, dbtest.SQLite(t))
+		s.Pool().SetMaxOpenConns(1) // which keeps the setting
+		organization := s.organization("old")
+		s.ok(s.exec("PRAGMA query_only = 1"))
+		wantError(t, "an update", rename(t.Context(), s.DB, organization.ID, "new"), db.ErrUnavailable)
+	})
 	t.Run("Full/sqlite", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, dbtest.SQLite(t))

@@ -5,6 +5,7 @@ package db
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -64,7 +65,8 @@ func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 	return steps, nil
 }
 
-// Ready returns nil when the database answers and all migrations are applied.
+// Ready returns nil when the database answers, all migrations are applied, and PostgreSQL may be written to, which
+// a standby or a provider's protection forbids.
 func (d *DB) Ready(ctx context.Context) error {
 	provider, err := d.migrator()
 	if err != nil {
@@ -75,7 +77,17 @@ func (d *DB) Ready(ctx context.Context) error {
 		return mapError(err)
 	}
 	if pending {
-		return fmt.Errorf("migrations are pending")
+		return errors.New("migrations are pending")
+	}
+	if !d.isPostgres() {
+		return nil
+	}
+	var readOnly bool
+	if err := d.pool.QueryRowContext(ctx, "SELECT current_setting('transaction_read_only')::bool").Scan(&readOnly); err != nil {
+		return mapError(err)
+	}
+	if readOnly {
+		return fmt.Errorf("%w: it is read-only", ErrUnavailable)
 	}
 	return nil
 }
