@@ -106,6 +106,18 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestDatabasePrivate lets nobody else read the files of a SQLite database that a server makes.
+func TestDatabasePrivate(t *testing.T) {
+	t.Parallel()
+	address := newFile(t)
+	serve(t, address).signUp("owner")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if info, err := os.Stat(strings.TrimPrefix(address, "sqlite:") + suffix); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("studio.db%s is %v, %v", suffix, info, err)
+		}
+	}
+}
+
 // TestMissingDatabase leaves a database that is not there unmade, so that a wrong path is not taken for an
 // empty database.
 func TestMissingDatabase(t *testing.T) {

@@ -91,13 +91,17 @@ func CheckExists(address string) error {
 	return err
 }
 
-// Open opens the database that address names, as described at ParseURL. It does not connect yet.
+// Open opens the database that address names, as described at ParseURL. It does not connect yet, but makes the file of
+// a SQLite database that is not there.
 func Open(address string, options ...Option) (*DB, error) {
 	if err := ParseURL(address); err != nil {
 		return nil, err
 	}
 	var d *DB
 	if path, found := strings.CutPrefix(address, "sqlite:"); found {
+		if err := makeFile(path, 0); err != nil {
+			return nil, err
+		}
 		pool, err := sqlitePool(path)
 		if err != nil {
 			return nil, err
@@ -121,6 +125,15 @@ func Open(address string, options ...Option) (*DB, error) {
 		option(d)
 	}
 	return d, nil
+}
+
+// makeFile makes a file that is not there, because SQLite would let everybody read it.
+func makeFile(path string, flags int) error {
+	file, err := os.OpenFile(path, os.O_CREATE|flags, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func sqlitePool(path string) (*sql.DB, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -74,7 +75,13 @@ func TestErrors(t *testing.T) {
 	})
 	t.Run("Unreachable/sqlite", func(t *testing.T) {
 		t.Parallel()
-		open(t, "sqlite:"+filepath.Join(t.TempDir(), "missing", "studio.db")).wantUnavailable()
+		folder := filepath.Join(t.TempDir(), "folder")
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, "sqlite:"+filepath.Join(folder, "studio.db"))
+		s.ok(os.RemoveAll(folder))
+		s.wantUnavailable()
 	})
 	t.Run("Unreachable/postgres", func(t *testing.T) {
 		t.Parallel()
