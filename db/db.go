@@ -208,7 +208,7 @@ func (d *DB) InTx(ctx context.Context, fn func(tx *DB) error) error {
 			ofFn = fn(tx)
 			return ofFn
 		})
-		if !isConflict(err) {
+		if !isConflict(err) && !isBusy(err) { // among many writers, one may wait for longer than the busy timeout
 			break
 		}
 	}

@@ -56,17 +56,21 @@ func isDuplicate(err error) bool {
 		isSQLite(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// isConflict is also true for SQLite's busy error after the busy timeout.
 func isConflict(err error) bool {
 	code := postgresCode(err)
 	return code == "40001" || code == "40P01" || // serialization_failure, deadlock_detected
-		isSQLite(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT)
+		isSQLite(err, sqlite3.SQLITE_BUSY_SNAPSHOT)
+}
+
+// isBusy says that others had SQLite's file for the whole busy timeout, whatever they changed in it.
+func isBusy(err error) bool {
+	return isSQLite(err, sqlite3.SQLITE_BUSY) && !isConflict(err)
 }
 
 func isUnavailable(err error) bool {
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
-	if connecting || network ||
+	if connecting || network || isBusy(err) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		pgconn.SafeToRetry(err) || // of a connection that was found closed

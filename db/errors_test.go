@@ -114,12 +114,37 @@ func TestErrors(t *testing.T) {
 		// The one connection keeps the setting; the usual five seconds would only be waited for.
 		other.Pool().SetMaxOpenConns(1)
 		s.ok(other.exec("PRAGMA busy_timeout = 1"))
+		var busy error
 		s.ok(s.InTx(t.Context(), func(_ *db.DB) error {
-			wantError(t, "an update", rename(t.Context(), other.DB, organization.ID, "new"), db.ErrConflict)
-			wantError(t, "InTx", other.InTx(t.Context(), func(*db.DB) error { return nil }), db.ErrConflict)
+			wantError(t, "an update", rename(t.Context(), other.DB, organization.ID, "new"), db.ErrUnavailable)
+			wantError(t, "InTx", other.InTx(t.Context(), func(*db.DB) error { return nil }), db.ErrUnavailable)
+			busy = other.exec("DELETE FROM organizations")
 			return nil
 		}))
+		attempts := 0
+		wantError(t, "InTx", s.InTx(t.Context(), func(*db.DB) error { attempts++; return busy }), db.ErrUnavailable)
+		if attempts != 4 {
+			t.Errorf("tried %d times", attempts)
+		}
 		s.ok(rename(t.Context(), other.DB, organization.ID, "new"))
+	})
+	t.Run("Overtaken/sqlite", func(t *testing.T) {
+		t.Parallel()
+		s := open(t, dbtest.SQLite(t))
+		organization := s.organization("old")
+		conn, err := s.Pool().Conn(t.Context())
+		s.ok(err)
+		defer func() { _ = conn.Close() }()
+		run := func(statement string) error { _, err := conn.ExecContext(t.Context(), statement); return err }
+		s.ok(run("BEGIN DEFERRED; SELECT count(*) FROM organizations"))
+		s.ok(rename(t.Context(), s.DB, organization.ID, "new"))
+		overtaken := run("UPDATE organizations SET name = 'newest'")
+		s.ok(run("ROLLBACK"))
+		attempts := 0
+		wantError(t, "InTx", s.InTx(t.Context(), func(*db.DB) error { attempts++; return overtaken }), db.ErrConflict)
+		if attempts != 4 {
+			t.Errorf("tried %d times", attempts)
+		}
 	})
 	t.Run("ReadOnly/sqlite", func(t *testing.T) {
 		t.Parallel()
