@@ -66,7 +66,12 @@ func WithStatementHook(hook func(query string)) Option {
 // ParseURL checks a database URL: `sqlite:PATH` or `postgres://…`. The error says what is
 // accepted and never repeats the URL, which may hold a password.
 func ParseURL(address string) error {
+	path, _ := strings.CutPrefix(address, "sqlite:")
 	switch {
+	case strings.HasPrefix(path, ":memory:"), strings.HasPrefix(path, "file:"): // each connection would have its own
+		return errors.New("must name a file, by its path alone; use sqlite:PATH")
+	case strings.HasPrefix(path, "//") && len(path) > 2 && path[2] != '/': // would be in the root
+		return errors.New("must have a path after sqlite: and not a host; use sqlite:studio.db, or sqlite:/studio.db for a file in the root")
 	case strings.HasPrefix(address, "sqlite:") && len(address) > len("sqlite:"):
 		return nil
 	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):

@@ -203,20 +203,28 @@ func (s *store) wantMigrations(applied bool) {
 func TestParseURL(t *testing.T) {
 	t.Parallel()
 	for address, accepted := range map[string]bool{
-		"sqlite:studio.db":                     true,
-		"postgres://studio:secret@127.0.0.1/x": true,
-		"postgresql://127.0.0.1:5432/studio":   true,
-		"":                                     false,
-		"sqlite:":                              false,
-		"studio.db":                            false,
-		"mysql://studio:secret@127.0.0.1/x":    false,
+		"sqlite:studio.db":                        true,
+		"postgres://studio:secret@127.0.0.1/x":    true,
+		"postgresql://127.0.0.1:5432/studio":      true,
+		"":                                        false,
+		"sqlite:":                                 false,
+		"sqlite:/srv/studio.db":                   true,
+		"sqlite:///srv/studio.db":                 true,
+		"sqlite://studio.db":                      false,
+		"sqlite::memory:":                         false,
+		"sqlite:file:studio.db":                   false,
+		"studio.db":                               false,
+		"mysql://studio:secret@127.0.0.1/x":       false,
 		"postgres://studio:secret@127.0.0.1:no/x": false,
 	} {
 		err := db.ParseURL(address)
 		if (err == nil) != accepted {
 			t.Errorf("%q: got the error %v", address, err)
 		}
-		if _, openErr := db.Open(address); err != nil && (openErr == nil || strings.Contains(openErr.Error()+err.Error(), "secret")) {
+		if err == nil {
+			continue
+		}
+		if _, openErr := db.Open(address); openErr == nil || strings.Contains(openErr.Error()+err.Error(), "secret") {
 			t.Errorf("%q: Open refuses with %v, ParseURL with %v", address, openErr, err)
 		}
 	}
