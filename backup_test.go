@@ -138,6 +138,20 @@ func TestMissingDatabase(t *testing.T) {
 	}
 }
 
+// TestUnreachableDatabase names the setting, whatever the command.
+func TestUnreachableDatabase(t *testing.T) {
+	t.Parallel()
+	settings := []string{"STUDIO_DATABASE_URL=postgres://studio@" + freeAddress(t) + "/studio"}
+	for _, arguments := range []string{"migrate", "migrate status", "migrate down", "seed"} {
+		t.Run(strings.ReplaceAll(arguments, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			if _, stderr, code := run(t, settings, strings.Fields(arguments)...); code == 0 || !strings.Contains(stderr, "STUDIO_DATABASE_URL: ") {
+				t.Errorf("ended with %d and wrote %s", code, stderr)
+			}
+		})
+	}
+}
+
 // mustExec runs another program.
 func mustExec(t *testing.T, program string, arguments ...string) {
 	t.Helper()

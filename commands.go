@@ -30,7 +30,7 @@ func settingError(name string, err error) error {
 }
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" default:"withargs" help:"Apply what is missing (what happens without a word)."`
+	Up     migrateUp     `cmd:"" default:"withargs" help:"Apply what is missing (the default)."`
 	Down   migrateDown   `cmd:"" help:"Take the newest change back, with what is in its tables."`
 	Status migrateStatus `cmd:"" help:"List the changes."`
 }
@@ -60,12 +60,12 @@ func (s *databaseSettings) withExisting(use func(database *db.DB) error) error {
 
 // Run applies all migrations.
 func (c *migrateUp) Run(ctx context.Context) error {
-	return c.with(func(database *db.DB) error { return database.Migrate(ctx) })
+	return c.with(func(database *db.DB) error { return settingError("STUDIO_DATABASE_URL", database.Migrate(ctx)) })
 }
 
 // Run takes the newest migration back.
 func (c *migrateDown) Run(ctx context.Context) error {
-	return c.withExisting(func(database *db.DB) error { return database.MigrateDown(ctx) })
+	return c.withExisting(func(database *db.DB) error { return settingError("STUDIO_DATABASE_URL", database.MigrateDown(ctx)) })
 }
 
 // Run lists the migrations.
@@ -79,7 +79,7 @@ func (c *migrateStatus) Run(ctx context.Context) error {
 			}
 			fmt.Printf("%05d  %-8s %s\n", step.Version, state, step.File)
 		}
-		return err
+		return settingError("STUDIO_DATABASE_URL", err)
 	})
 }
 

@@ -33,7 +33,7 @@ func (c *seedCommand) Validate() error {
 func (c *seedCommand) Run(ctx context.Context) error {
 	return c.with(func(database *db.DB) error {
 		if err := database.Migrate(ctx); err != nil {
-			return err
+			return settingError("STUDIO_DATABASE_URL", err)
 		}
 		if c.Organizations > 0 {
 			owner, err := seed.Organizations(ctx, database, c.Organizations)

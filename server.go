@@ -39,7 +39,7 @@ var version = "development"
 
 // commands is the command line; each setting is also an environment variable.
 type commands struct {
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (what happens without a command)."`
+	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API (the default)."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date, take the newest change back, or list the changes."`
 	Backup  backupCommand  `cmd:"" help:"Copy a SQLite database, also while a server uses it."`
 	Seed    seedCommand    `cmd:"" help:"Add two users and an organization to try the API with, or many."`
@@ -64,7 +64,7 @@ func (s *serveCommand) Run(ctx context.Context) error {
 	log := zerolog.Ctx(ctx)
 	stopTracing, err := startTracing(ctx)
 	if err != nil {
-		return settingError("OTEL_TRACES_EXPORTER", err)
+		return settingError("OTEL_…", err)
 	}
 	var options []db.Option
 	if s.traced = stopTracing != nil; s.traced {

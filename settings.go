@@ -72,7 +72,7 @@ func (s *serveCommand) Validate() error {
 		return fmt.Errorf("STUDIO_TRUSTED_PROXIES: %q is not accepted; use addresses and networks such as 127.0.0.1,10.0.0.0/8", strings.Join(s.Proxies, ","))
 	}
 	limit, err := strconv.ParseUint(s.RateLimit, 10, 20)
-	if err != nil {
+	if err != nil || limit > 1_000_000 {
 		return fmt.Errorf("STUDIO_RATE_LIMIT: %q is not accepted; use a number of operations a second up to 1000000, or 0 for no limit", s.RateLimit)
 	}
 	s.rateLimit = int(limit)

@@ -11,7 +11,7 @@ import (
 )
 
 var commands struct {
-	Compare  compareCommand  `cmd:"" default:"withargs" help:"Ask the server and the baseline the same questions (what happens without a word)."`
+	Compare  compareCommand  `cmd:"" default:"withargs" help:"Ask the server and the baseline the same questions (the default)."`
 	Live     liveCommand     `cmd:"" help:"Open many streams to a server, and see how quickly and how completely events reach them."`
 	Baseline baselineCommand `cmd:"" hidden:"" help:"Serve the baseline."`
 }
