@@ -524,6 +524,36 @@ func sessionCookie(a *answer) *http.Cookie {
 	return nil
 }
 
+// TestSweep waits until what people have left behind is of no use to anybody.
+func TestSweep(t *testing.T) {
+	on(t, func(s *studio) {
+		p := s.signUp("person")
+		p.requestsReset()
+		s.nobody().refused(fault.InvalidCredentials, "", signIn, vars{"email": p.email, "password": "another one"})
+		s.settle()
+		for _, step := range []struct {
+			after                      time.Duration
+			sessions, links, throttles bool // that there are any
+		}{
+			{0, true, true, true},
+			{25 * time.Hour, true, true, true},
+			{24 * time.Hour, true, true, false},
+			{6 * 24 * time.Hour, true, false, false},
+			{23 * 24 * time.Hour, false, false, false},
+		} {
+			s.clock.Advance(step.after)
+			if err := s.edge(job.NewQueue(s.db, mail.ErrPermanent), nil, 0).Accounts.Sweep(s.Context()); err != nil {
+				s.Fatal(err)
+			}
+			for table, want := range map[string]bool{"sessions": step.sessions, "link_tokens": step.links, "throttles": step.throttles} {
+				if got := s.count(table); got > 0 != want {
+					s.Errorf("%s later there are %d %s", step.after, got, table)
+				}
+			}
+		}
+	})
+}
+
 func TestCookie(t *testing.T) {
 	t.Parallel()
 	t.Run("Attributes", func(t *testing.T) {
@@ -597,6 +627,11 @@ func TestCookie(t *testing.T) {
 			s.clock.Advance(day)
 			if set := s.fetch(whoAmI, header(db.NewToken())).header.Values("Set-Cookie"); len(set) > 0 {
 				t.Errorf("a cookie that opens nothing becomes %v", set)
+			}
+			program := &person{studio: s, token: s.nobody().do(signIn, vars{"email": "person@example.com", "password": password}).str("signIn.token")}
+			s.clock.Advance(day)
+			if set := program.send(whoAmI, nil).header.Values("Set-Cookie"); len(set) > 0 {
+				t.Errorf("who shows a token is given the cookie %v", set)
 			}
 			cookie := sessionCookie(s.fetch(whoAmI, header(token)))
 			if cookie.Value != token || cookie.MaxAge < int(account.SessionLifetime.Seconds()) {

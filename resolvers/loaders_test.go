@@ -321,11 +321,22 @@ func TestLimits(t *testing.T) {
 			{"DirectivesOfManyFields", func(p *person) *answer {
 				return p.send("{"+strings.Repeat(" __typename @include(if: true)", 101)+"}", nil)
 			}, 200, fault.QueryTooComplex},
-			{"Fields", func(p *person) *answer { return p.send("{"+strings.Repeat(" __typename", 1001)+"}", nil) }, 200, fault.QueryTooComplex},
 			{"Fragments", func(p *person) *answer { return p.send(doubling(60), nil) }, 200, fault.QueryTooComplex},
 			{"Tokens", func(p *person) *answer { return p.send("{"+strings.Repeat(" __typename", 5000)+"}", nil) }, 200, fault.QueryTooComplex},
 			{"Complexity", func(p *person) *answer {
 				return p.send(`{ viewer { organizations(first: 100) { nodes { users(first: 50) { nodes { id } } } } } }`, nil)
+			}, 200, fault.QueryTooComplex},
+			{"ComplexityOfInstances", func(p *person) *answer {
+				return p.send(`{ viewer { organizations(first: 100) { nodes { instances(first: 100) { nodes { id } } } } } }`, nil)
+			}, 200, fault.QueryTooComplex},
+			{"ComplexityOfInvoices", func(p *person) *answer {
+				return p.send(`{ viewer { organizations(first: 100) { nodes { billing { invoices(first: 100) { nodes { id } } } } } } }`, nil)
+			}, 200, fault.QueryTooComplex},
+			{"ComplexityOfEndpoints", func(p *person) *answer {
+				return p.send(`{ viewer { organizations(first: 100) { nodes { webhookEndpoints { a: id b: id c: id d: id e: id f: id g: id h: id i: id j: id } } } } }`, nil)
+			}, 200, fault.QueryTooComplex},
+			{"ComplexityOfDeliveries", func(p *person) *answer {
+				return p.send(`{ viewer { organizations(first: 20) { nodes { webhookEndpoints { deliveries { id } } } } } }`, nil)
 			}, 200, fault.QueryTooComplex},
 			{"Batch", func(p *person) *answer {
 				return p.postJSON("[" + strings.TrimSuffix(strings.Repeat(`{"query":"{ viewer { id } }"},`, 11), ",") + "]")
@@ -338,6 +349,9 @@ func TestLimits(t *testing.T) {
 				return p.send(`subscription($skip: Boolean! = true) { invitationReceived @skip(if: $skip) { id } }`, nil)
 			}, 200, fault.ValidationFailed},
 			{"Defer", func(p *person) *answer { return p.send(`{ ... @defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
+			{"DeferOnSpread", func(p *person) *answer {
+				return p.send(`{ ...A @defer } fragment A on Query { viewer { id } }`, nil)
+			}, 200, fault.ValidationFailed},
 			{"SpacedDefer", func(p *person) *answer { return p.send(`{ ... @ defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
 			{"NotGraphQL", func(p *person) *answer { return p.send(`{`, nil) }, 200, fault.ParseFailed},
 			{"NotJSON", func(p *person) *answer { return p.postJSON(`{`) }, 400, fault.BadRequest},

@@ -78,6 +78,17 @@ func (p *person) joinAsOwner(organizationID string, invited *person) string {
 
 func TestInviteUser(t *testing.T) {
 	t.Parallel()
+	t.Run("TwoInOneOperation", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner := s.signUp("owner")
+			both := owner.do(`mutation($org: ID!) {
+				first: inviteUser(input: { organizationId: $org, email: "first@example.com" }) { organizationUser { organization { users { totalCount } } } }
+				second: inviteUser(input: { organizationId: $org, email: "second@example.com" }) { organizationUser { organization { users { totalCount } } } }
+			}`, vars{"org": owner.home()})
+			both.want("first.organizationUser.organization.users.totalCount", "2")
+			both.want("second.organizationUser.organization.users.totalCount", "3")
+		})
+	})
 	t.Run("NewAddress", func(t *testing.T) {
 		on(t, func(s *studio) {
 			owner := s.signUp("owner")

@@ -343,6 +343,31 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	})
+	t.Run("DisabledByOwner", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, home, id, r := s.renamed(status(503))
+			owner.newestDelivery(home, 1)
+			owner.do(updateWebhookEndpoint, vars{"id": id, "enabled": false})
+			s.clock.Advance(time.Minute)
+			s.eventually("the delivery to be given up", func() bool {
+				return owner.do(webhookEndpoints, vars{"org": home}).str("organization.webhookEndpoints.0.deliveries.0.status") == "FAILED"
+			})
+			if got := len(r.messages()); got != 1 {
+				s.Errorf("%d messages came", got)
+			}
+		})
+	})
+	t.Run("NoAnswerAfterOne", func(t *testing.T) {
+		on(t, func(s *studio) {
+			owner, home, _, r := s.renamed(status(503))
+			owner.newestDelivery(home, 1)
+			r.answers(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			s.clock.Advance(time.Minute)
+			if d := owner.newestDelivery(home, 2); d.Get("statusCode").Type != gjson.Null {
+				s.Errorf("the delivery is %s", d.Raw)
+			}
+		})
+	})
 	// Nothing is sent for days after a message that did not arrive; the first attempt at the next one fails.
 	t.Run("FailsAfterQuiet", func(t *testing.T) {
 		on(t, func(s *studio) {
