@@ -78,7 +78,7 @@ func New(
 	}
 	h.tookLong = sync.OnceValue(func() error {
 		return fault.New(fault.Unavailable,
-			"The operation took longer than %s and was stopped. Ask for less at once, or try again later.", h.timeout)
+			"The operation took longer than %s and was stopped. Try again later, or ask for less at once.", h.timeout)
 	})
 	return h
 }

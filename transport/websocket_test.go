@@ -122,7 +122,7 @@ func TestWebSocket(t *testing.T) {
 			[]string{`{"id":"1","type":"error","payload":[{"message":"Something failed here. Try again.","extensions":{"code":"INTERNAL"}}]}`}},
 		"Timeout": {[]string{`{"id":"1","type":"subscribe","payload":{"query":"{slow}"}}`},
 			[]string{`{"id":"1","type":"next","payload":{"errors":[{"message":"The operation took longer than 100ms and was stopped. ` +
-				`Ask for less at once, or try again later.","extensions":{"code":"UNAVAILABLE"}}],"data":{"slow":null}}}`, `{"id":"1","type":"complete"}`}},
+				`Try again later, or ask for less at once.","extensions":{"code":"UNAVAILABLE"}}],"data":{"slow":null}}}`, `{"id":"1","type":"complete"}`}},
 		"CompleteUnknown": {[]string{`{"id":"1","type":"complete"}`, `{"type":"ping"}`}, []string{`{"type":"pong"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
