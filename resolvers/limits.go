@@ -37,11 +37,6 @@ const (
 // says of everything what is wrong with it.
 type unvalidated struct{ known cache[*ast.QueryDocument] }
 
-var _ interface {
-	graphql.HandlerExtension
-	graphql.OperationParameterMutator
-} = unvalidated{}
-
 func (unvalidated) ExtensionName() string { return "Unvalidated" }
 
 func (unvalidated) Validate(graphql.ExecutableSchema) error { return nil }
@@ -57,6 +52,14 @@ func (u unvalidated) MutateOperationParameters(ctx context.Context, params *grap
 	if len(document.Operations)+len(document.Fragments) == 0 {
 		return gqlerror.WrapIfUnwrapped(fault.New(fault.ParseFailed, "The document is empty. Send one with an operation, such as { viewer { id } }."))
 	}
+	if comparisons(document) > maxComparisons {
+		return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This document repeats the same fields or fragments too often. Send a shorter one."))
+	}
+	return nil
+}
+
+// comparisons is about how much validation compares and looks at.
+func comparisons(document *ast.QueryDocument) (total int) {
 	named, inFragments := map[string]int{}, map[string]int{}
 	for _, operation := range document.Operations {
 		countNames(named, operation.SelectionSet)
@@ -64,18 +67,14 @@ func (u unvalidated) MutateOperationParameters(ctx context.Context, params *grap
 	for _, fragment := range document.Fragments {
 		countNames(inFragments, fragment.SelectionSet)
 	}
-	comparisons := 0
 	for name, count := range inFragments {
-		comparisons += len(document.Operations) * count
+		total += len(document.Operations) * count
 		named[name] += count
 	}
 	for _, count := range named {
-		comparisons += count * count
+		total += count * count
 	}
-	if comparisons > maxComparisons {
-		return gqlerror.WrapIfUnwrapped(fault.New(fault.QueryTooComplex, "This document repeats the same fields or fragments too often. Send a shorter one."))
-	}
-	return nil
+	return total
 }
 
 // countNames counts fields by their names in the response, and spreads of fragments as "...".
@@ -96,11 +95,6 @@ func countNames(named map[string]int, set ast.SelectionSet) {
 // shape limits an operation's form. It runs before the complexity is worked out, as fragments that
 // spread fragments would make that take for ever.
 type shape struct{}
-
-var _ interface {
-	graphql.HandlerExtension
-	graphql.OperationContextMutator
-} = shape{}
 
 func (shape) ExtensionName() string { return "Shape" }
 
