@@ -15,21 +15,34 @@ interface Person {
   organizationId: string;
 }
 
-/** Makes an account whose address is verified. */
-async function signUp(firstName: string, subdomain: string): Promise<Person> {
-  const email = `${subdomain}@example.com`;
+/** Makes an account whose address nobody has verified. */
+async function signUpUnverified(firstName: string, subdomain: string): Promise<Person> {
   const { signUp } = await server.ask(
     `mutation($input: SignUpInput!) {
       signUp(input: $input) { token viewer { landingOrganization { id } } }
     }`,
-    { input: { email, password, firstName, lastName: "Owner", subdomain } },
+    {
+      input: {
+        email: `${subdomain}@example.com`,
+        password,
+        firstName,
+        lastName: "Owner",
+        subdomain,
+      },
+    },
   );
-  const token = (await server.link(email, "/verify-email/")).split("/").pop();
+  return { token: signUp.token, organizationId: signUp.viewer.landingOrganization.id };
+}
+
+/** Makes an account whose address is verified. */
+async function signUp(firstName: string, subdomain: string): Promise<Person> {
+  const person = await signUpUnverified(firstName, subdomain);
+  const token = (await server.link(`${subdomain}@example.com`, "/verify-email/")).split("/").pop();
   await server.ask(
     "mutation($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }",
     { token },
   );
-  return { token: signUp.token, organizationId: signUp.viewer.landingOrganization.id };
+  return person;
 }
 
 /** Invites addresses to somebody's organization, from elsewhere. */
@@ -774,13 +787,7 @@ test("who signs in on an invitation's page is not asked to once more", async () 
 });
 
 test("the page of a link that no longer verifies leads on", async () => {
-  const { signUp } = await server.ask(
-    `mutation($password: String!) {
-      signUp(input: { email: "vito@example.com", password: $password, firstName: "Vito", lastName: "V" }) { token }
-    }`,
-    { password },
-  );
-  const { page } = await enter({ token: signUp.token, organizationId: "" });
+  const { page } = await enter(await signUpUnverified("Vito", "vito"));
   await visitor.open("/verify-email/unknown");
   await button("Verify my address").click();
   await page.getByRole("alert").getByText("Request a new mail.").waitFor();
@@ -807,13 +814,7 @@ test("an invitation that is declined on the organization's page is gone", async 
 });
 
 test("an address that is verified in another tab is verified in this one", async () => {
-  const { signUp } = await server.ask(
-    `mutation($password: String!) {
-      signUp(input: { email: "vera@example.com", password: $password, firstName: "Vera", lastName: "V" }) { token }
-    }`,
-    { password },
-  );
-  const { page } = await enter({ token: signUp.token, organizationId: "" });
+  const { page } = await enter(await signUpUnverified("Vera", "vera"));
   await visitor.open("/account");
   await page.getByText("Please verify").waitFor();
   const token = (await server.link("vera@example.com", "/verify-email/")).split("/").pop();
