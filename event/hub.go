@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,6 +34,8 @@ type Hub struct {
 	apart *db.DB
 
 	wake chan struct{}
+	// replays is the number of streams that are brought up to date apart from the others.
+	replays atomic.Int64
 
 	mu      sync.Mutex
 	stopped bool
@@ -58,7 +61,7 @@ func NewHub(database *db.DB) *Hub {
 func (h *Hub) Streams() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.count(maps.Keys(h.subscribers))
+	return h.count(maps.Keys(h.subscribers)) + int(h.replays.Load())
 }
 
 // count needs the lock, as forget does.
@@ -212,6 +215,7 @@ func (h *Hub) serve(ctx context.Context) {
 			switch {
 			case lags && !s.full():
 				s.live = true
+				h.replays.Add(1)
 				go h.replay(h.drop(s), s)
 			case lags || !s.send(news.events[s.organizationID], member):
 				h.hold(s)

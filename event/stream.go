@@ -215,6 +215,7 @@ func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, 
 	f := &follower{subscription: newSubscription[*db.Event](caller, resuming), organizationID: organizationID, ownersOnly: ownersOnly}
 	if after != nil {
 		f.seq = *after
+		h.replays.Add(1)
 		go h.replay(ctx, f)
 		return &f.Stream, nil
 	}
@@ -228,8 +229,9 @@ func (h *Hub) Follow(ctx context.Context, caller Caller, organizationID string, 
 }
 
 // replay sends what is in the log already, as fast as the subscriber takes it, then hands the
-// follower to the hub, which goes on from the same number.
+// follower to the hub, which goes on from the same number. The caller has counted it in replays.
 func (h *Hub) replay(ctx context.Context, f *follower) {
+	defer h.replays.Add(-1)
 	ticker := time.NewTicker(checkInterval) // for subscribers that take long over a page
 	defer ticker.Stop()
 	for {
