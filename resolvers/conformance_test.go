@@ -80,3 +80,11 @@ func TestConformance(t *testing.T) {
 		}
 	})
 }
+
+// TestDirectives holds that introspection tells of no directive that is refused.
+func TestDirectives(t *testing.T) {
+	on(t, func(s *studio) {
+		s.nobody().do(`{ __schema { directives { name } } }`, nil).want("__schema.directives.#.name",
+			`["authenticated","deprecated","include","member","oneOf","owner","public","secret","skip","specifiedBy"]`)
+	})
+}

@@ -32,6 +32,9 @@ const (
 	maxComplexity  = 10_000 // fields, each as often as its lists are long
 )
 
+// gqlparser adds @defer to each schema, but no transport here sends what would come later.
+func init() { delete(graph.NewExecutableSchema(graph.Config{}).Schema().Directives, "defer") }
+
 // unvalidated looks at documents that are not known yet before they are validated: validation compares each
 // field with all others that have its name in the response, looks at fragments for each operation anew, and
 // says of everything what is wrong with it.
@@ -104,9 +107,6 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 	m := measure{fragments: map[string]extent{}}
 	found := m.selections(operation.Operation.SelectionSet)
 	found.directives += len(operation.Operation.Directives)
-	if found.defers {
-		return gqlerror.WrapIfUnwrapped(fault.New(fault.ValidationFailed, "The directive @defer is not supported."))
-	}
 	for _, limit := range []struct {
 		what       string
 		found, max int
@@ -142,8 +142,6 @@ func (shape) MutateOperationContext(_ context.Context, operation *graphql.Operat
 // extent is how much a part of an operation asks for.
 type extent struct {
 	depth, fields, aliases, directives int
-	// defers: gqlparser declares @defer, but no transport here sends what would come later.
-	defers bool
 }
 
 // add joins two parts; sums stop growing where everything is refused anyway.
@@ -154,14 +152,12 @@ func (e extent) add(other extent) extent {
 		fields:     min(e.fields+other.fields, enough),
 		aliases:    min(e.aliases+other.aliases, enough),
 		directives: min(e.directives+other.directives, enough),
-		defers:     e.defers || other.defers,
 	}
 }
 
 // with adds the directives of a selection.
 func (e extent) with(directives ast.DirectiveList) extent {
 	e.directives += len(directives)
-	e.defers = e.defers || directives.ForName("defer") != nil
 	return e
 }
 

@@ -349,10 +349,6 @@ func TestLimits(t *testing.T) {
 				return p.send(`subscription($skip: Boolean! = true) { invitationReceived @skip(if: $skip) { id } }`, nil)
 			}, 200, fault.ValidationFailed},
 			{"Defer", func(p *person) *answer { return p.send(`{ ... @defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
-			{"DeferOnSpread", func(p *person) *answer {
-				return p.send(`{ ...A @defer } fragment A on Query { viewer { id } }`, nil)
-			}, 200, fault.ValidationFailed},
-			{"SpacedDefer", func(p *person) *answer { return p.send(`{ ... @ defer { viewer { id } } }`, nil) }, 200, fault.ValidationFailed},
 			{"NotGraphQL", func(p *person) *answer { return p.send(`{`, nil) }, 200, fault.ParseFailed},
 			{"NotJSON", func(p *person) *answer { return p.postJSON(`{`) }, 400, fault.BadRequest},
 			{"NoDefinition", func(p *person) *answer { return p.send(``, nil) }, 200, fault.ParseFailed},
@@ -400,8 +396,6 @@ func TestWithinLimits(t *testing.T) {
 			"Fields":     "{" + strings.Repeat(" ...A", 10) + "} fragment A on Query {" + strings.Repeat(" __typename", 100) + "}",
 			"SameField":  "{" + strings.Repeat(" __typename", 223) + "}",
 			"Complexity": `{ viewer { organizations(first: 100) { nodes { users(first: 48) { nodes { id } } } } } }`,
-			// What is data, or a name that an operation gives, is no directive.
-			"DeferInText": `{ subdomainAvailability(subdomain: "@defer") { reason } } # @stream`,
 		} {
 			s.Run(name, func(t *testing.T) { s.nobody().in(t).do(operation, nil) })
 		}
