@@ -212,7 +212,8 @@ func TestGet(t *testing.T) {
 		"Mutation":         {"query=mutation{touch}", nil, 405, "BAD_REQUEST"},
 		"Subscription":     {"query=subscription{wait}", nil, 400, "BAD_REQUEST"},
 		"ForgedCookie":     {"query={caller}", []string{withCookie}, 403, "FORBIDDEN"},
-		"ForgedCookieJSON": {"query={caller}", []string{withCookie, sendsJSON}, 403, "FORBIDDEN"},
+		"ForgedCookieText": {"query={caller}", []string{withCookie, "Content-Type: text/plain"}, 403, "FORBIDDEN"},
+		"CookieJSON":       {"query={caller}", []string{withCookie, sendsJSON}, 200, `{"data":{"caller":"session 1"}}`},
 		"Preflighted":      {"query={caller}", []string{withCookie, "GraphQL-Require-Preflight: 1"}, 200, `{"data":{"caller":"session 1"}}`},
 		"InvalidUTF8":      {"query={__typename}\xff", nil, 400, "BAD_REQUEST"},
 	} {

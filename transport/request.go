@@ -76,11 +76,8 @@ func (h *Handler) hasCookie(r *http.Request) bool {
 // forgeable tells whether the request relies on the session cookie although another site could
 // have made the browser send it. A browser asks before it lets a site send JSON or a header.
 func (h *Handler) forgeable(r *http.Request) bool {
-	if !h.hasCookie(r) || r.Header.Get("Authorization") != "" {
-		return false
-	}
-	sendsJSON := r.Method == http.MethodPost && hasJSON(r)
-	return !sendsJSON && len(r.Header.Values("GraphQL-Require-Preflight")) == 0
+	return h.hasCookie(r) && r.Header.Get("Authorization") == "" &&
+		!hasJSON(r) && len(r.Header.Values("GraphQL-Require-Preflight")) == 0
 }
 
 // fromAllowedOrigin tells whether a page opened the WebSocket that may use the session cookie.
