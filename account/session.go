@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"studio/db"
@@ -142,8 +141,7 @@ func storable(header string) *string {
 	if len(header) > maxClientText {
 		header = header[:maxClientText]
 	}
-	header = strings.ToValidUTF8(strings.ReplaceAll(header, "\x00", ""), "")
-	if header == "" {
+	if header = text.Storable(header); header == "" {
 		return nil
 	}
 	return &header

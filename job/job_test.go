@@ -333,6 +333,18 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	})
+	// What a mail server says may be anything, also NUL, which no database stores in a text.
+	t.Run("ErrorIsNoText", func(t *testing.T) {
+		on(t, func(p *process, _ opener) {
+			job.Handle(p.queue, "work", do(func(context.Context, string) error { return errors.New("450 sp\xe4ter\x00") }))
+			p.enqueue("work", nil)
+			p.turn()
+			p.wantJobs(stored{1, "450 spter", false})
+			p.Advance(time.Second) // less than the wait, and the lease is given back
+			p.turn()
+			p.wantJobs(stored{1, "450 spter", false})
+		})
+	})
 	t.Run("UnknownKind", func(t *testing.T) {
 		on(t, func(p *process, _ opener) {
 			p.enqueue("newer", nil)

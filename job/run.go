@@ -15,6 +15,7 @@ import (
 
 	"studio/db"
 	"studio/fault"
+	"studio/text"
 )
 
 // Run does jobs until ctx is done, and returns when those under way have ended.
@@ -170,8 +171,8 @@ func (q *Queue) finish(ctx context.Context, log *zerolog.Logger, row *db.Job, re
 func (q *Queue) fail(ctx context.Context, log *zerolog.Logger, row *db.Job, failure error) error {
 	log.Warn().Err(failure).Msg("a job failed")
 	if !errors.Is(failure, errSpent) {
-		text := failure.Error()
-		row.LastError = &text
+		said := text.Storable(failure.Error()) // maybe by a server elsewhere
+		row.LastError = &said
 	}
 	row.RunAt = q.db.Now().Add(backoff(row.Attempts))
 	row.LeasedUntil = nil

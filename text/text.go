@@ -114,6 +114,11 @@ func Slug(value string, limit int) string {
 	return string(slug)
 }
 
+// Storable leaves out of a text that nobody has checked NUL, which no database stores, and broken UTF-8.
+func Storable(value string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(value, "\x00", ""), "")
+}
+
 // plain refuses what has no place in one line of text: broken UTF-8 and what was lost by it, control
 // characters, line separators, and the marks that turn the direction of text around, with which a name can be
 // made to look like another.
