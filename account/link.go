@@ -90,13 +90,17 @@ func (a *Accounts) takeLink(
 ) (*db.User, error) {
 	var changed *db.User
 	err := a.db.InTx(ctx, func(tx *db.DB) error {
-		link, err := tx.TakeLinkToken(ctx, purpose, db.HashToken(token))
+		link, err := tx.LinkTokenByHash(ctx, purpose, db.HashToken(token))
 		if err != nil {
 			return orInvalidLink(err)
 		}
+		// First, as whoever holds this lock makes the tokens of all mails worthless.
 		user, err := tx.LockUser(ctx, link.SubjectID)
 		if err != nil {
 			return err
+		}
+		if err := tx.TakeLinkToken(ctx, link.TokenHash); err != nil {
+			return orInvalidLink(err)
 		}
 		if err := change(tx, user); err != nil {
 			return err

@@ -50,18 +50,9 @@ func (d *DB) LinkTokenByHash(ctx context.Context, purpose LinkPurpose, tokenHash
 		Where("token_hash = ?", tokenHash).Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()))
 }
 
-// TakeLinkToken uses a token up and returns it; of several callers one gets it.
-func (d *DB) TakeLinkToken(ctx context.Context, purpose LinkPurpose, tokenHash string) (*LinkToken, error) {
-	token := new(LinkToken)
-	_, err := d.bun.NewDelete().Model(token).Where("token_hash = ?", tokenHash).
-		Where("purpose = ?", purpose).Where("expires_at > ?", d.Now()).Returning("?Columns").Exec(ctx)
-	if err != nil {
-		return nil, mapError(err)
-	}
-	if token.TokenHash == "" {
-		return nil, ErrNotFound
-	}
-	return token, nil
+// TakeLinkToken uses a token up that was found; ErrNotFound when another caller has.
+func (d *DB) TakeLinkToken(ctx context.Context, tokenHash string) error {
+	return requireRow(d.bun.NewDelete().Model((*LinkToken)(nil)).Where("token_hash = ?", tokenHash).Exec(ctx))
 }
 
 // DeleteLinkTokens makes the links sent for a subject worthless.

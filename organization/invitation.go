@@ -193,7 +193,7 @@ func (o *Organizations) AcceptByToken(ctx context.Context, tx *db.DB, actor *db.
 		return nil, invalid
 	}
 	// Read again under the lock, where of two callers with one token the second finds it used.
-	if _, err := tx.TakeLinkToken(ctx, db.InvitationLink, link.TokenHash); err != nil {
+	if err := tx.TakeLinkToken(ctx, link.TokenHash); err != nil {
 		return nil, orMissing(err, invalid)
 	}
 	if err := tx.MarkEmailVerified(ctx, actor.ID); err != nil {

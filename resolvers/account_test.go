@@ -938,6 +938,27 @@ func TestVerifyEmail(t *testing.T) {
 			}
 		})
 	})
+	// Of the links in several mails one works, and no transaction is stopped for being in the way of another.
+	t.Run("AtOnce", func(t *testing.T) {
+		on(t, func(s *studio) {
+			p := s.signUp("person")
+			s.settle()
+			tokens := []string{s.mailedToken(p.email, "/verify-email/")}
+			for range 3 {
+				p.do(resendVerification, nil)
+				s.settle()
+				tokens = append(tokens, s.mailedToken(p.email, "/verify-email/"))
+			}
+			s.statements.take()
+			wantOne(race(func(i int) *answer {
+				return s.nobody().send(verifyEmail, vars{"token": tokens[i%len(tokens)]})
+			}), fault.InvalidInput)
+			begun := slices.DeleteFunc(s.statements.take(), func(statement string) bool { return statement != "BEGIN" })
+			if len(begun) != atOnce {
+				s.Errorf("%d transactions were begun, want one for each of %d requests", len(begun), atOnce)
+			}
+		})
+	})
 	// The clock stands still, so that another process's job waits until it moves.
 	t.Run("BeforeResent", func(t *testing.T) {
 		dbtest.Each(t, func(t *testing.T, open func(...db.Option) *db.DB) {
