@@ -1,6 +1,8 @@
 package billing_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +37,19 @@ func TestSweep(t *testing.T) {
 			other.agree()
 			sweep(s)
 			equal(s, "drift", s.metrics()["studio_billing_drift_total"], 3)
+		})
+	})
+	// A deleted organization stays as it was, and the sweep makes no job that would find that out each hour.
+	t.Run("Deleted", func(t *testing.T) {
+		each(t, func(s *server) {
+			g := s.carded("Olive")
+			if err := s.organizations.Delete(s.ctx, g.owner, g.id, g.name); err != nil {
+				t.Fatal(err)
+			}
+			s.work()
+			s.statements = nil
+			sweep(s)
+			equal(s, "jobs", slices.ContainsFunc(s.statements, func(query string) bool { return strings.Contains(query, `INTO "jobs"`) }), false)
 		})
 	})
 	t.Run("Orphan", func(t *testing.T) {

@@ -56,9 +56,10 @@ func (d *DB) BillingAccountByCustomer(ctx context.Context, customerID string) (*
 }
 
 // BillingAccountsAfter lists up to limit accounts in the order of their organizations' IDs, from the
-// first that follows the given ID.
+// first that follows the given ID. It leaves out organizations that are deleted.
 func (d *DB) BillingAccountsAfter(ctx context.Context, organizationID string, limit int) ([]*BillingAccount, error) {
 	return many[BillingAccount](ctx, d.bun.NewSelect().Model((*BillingAccount)(nil)).
+		Join("JOIN organizations AS o ON o.id = b.organization_id").Where("o.deleted_at IS NULL").
 		Where("organization_id > ?", organizationID).OrderExpr("organization_id").Limit(int64(limit)))
 }
 
