@@ -41,6 +41,8 @@ var planning = map[string]string{
 func postgresPool(config *pgx.ConnConfig) *sql.DB {
 	config.StatementCacheCapacity = preparedStatements
 	maps.Copy(config.RuntimeParams, planning)
+	// What is read after waiting for a lock must be what its last holder left, whatever the role's own setting.
+	config.RuntimeParams["default_transaction_isolation"] = "read committed"
 	pool := sql.OpenDB(connector{stdlib.GetConnector(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},

@@ -4,6 +4,7 @@ package db_test
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -95,4 +96,22 @@ func TestTexts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestIsolation holds that what transactions rely on is no matter of how a role or a database is set up.
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	address, err := url.Parse(dbtest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := address.Query()
+	query.Set("default_transaction_isolation", "serializable")
+	address.RawQuery = query.Encode()
+	s := open(t, address.String())
+	var level string
+	s.ok(s.Pool().QueryRowContext(t.Context(), "SHOW transaction_isolation").Scan(&level))
+	if level != "read committed" {
+		t.Errorf("transactions are %s", level)
+	}
 }
