@@ -309,7 +309,7 @@ func TestWebhooks(t *testing.T) {
 			owner := s.signUp("owner")
 			home := owner.home()
 			for _, address := range []string{
-				"", "x", "ftp://example.com", "http://example.com/", "https://", "https://user:pass@example.com", "https://example.com/#x", "https://exa mple.com",
+				"", "x", "ftp://example.com", "http://example.com/", "https://", "https://user:pass@example.com", "https://example.com/#x", "https://exa mple.com", "https://ex%E2%80%AEample.com", "https://example%0A.com",
 				"https://10.0.0.1/", "https://172.16.0.1", "https://192.168.1.1", "https://169.254.169.254/latest/meta-data", "https://100.64.0.1",
 				"https://0.0.0.0", "https://127.200.0.1", "https://224.0.0.1", "https://255.255.255.255", "https://[::1]", "https://[::]", "https://[fe80::1]",
 				"https://[fc00::1]", "https://[::ffff:10.0.0.1]", "https://[64:ff9b::7f00:1]", "https://[ff02::1]", "https://" + long(2_000) + ".com",

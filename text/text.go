@@ -29,7 +29,7 @@ const (
 // Name checks a name of 1 to limit characters in any script: trimmed, in Unicode's composed form
 // (NFC), so that a name typed on another keyboard compares equal.
 func Name(field, value string, limit int) (string, error) {
-	if err := plain(field, value); err != nil {
+	if err := Plain(field, value); err != nil {
 		return "", err
 	}
 	name := strings.TrimSpace(norm.NFC.String(value))
@@ -88,7 +88,7 @@ func Password(field, value string) (string, error) {
 
 // Search checks a search term and folds it, for comparison with folded names.
 func Search(field, value string) (string, error) {
-	if err := plain(field, value); err != nil {
+	if err := Plain(field, value); err != nil {
 		return "", err
 	}
 	if utf8.RuneCountInString(value) > MaxSearch {
@@ -119,10 +119,10 @@ func Storable(value string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(value, "\x00", ""), "")
 }
 
-// plain refuses what has no place in one line of text: broken UTF-8 and what was lost by it, control
+// Plain refuses what has no place in one line of text: broken UTF-8 and what was lost by it, control
 // characters, line separators, and the marks that turn the direction of text around, with which a name can be
 // made to look like another.
-func plain(field, value string) error {
+func Plain(field, value string) error {
 	if !utf8.ValidString(value) {
 		return fault.Invalid(field, "This is not valid UTF-8 text.")
 	}

@@ -22,6 +22,7 @@ import (
 	"studio/fault"
 	"studio/job"
 	"studio/organization"
+	"studio/text"
 )
 
 const (
@@ -216,6 +217,9 @@ func (w *Webhooks) checkURL(address string) (string, error) {
 	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || len(address) > maxURL ||
 		strings.ContainsFunc(parsed.String(), unprintable) || !validPort(parsed.Port()) {
 		return "", fault.Invalid("url", "Enter a URL such as https://example.com/studio, of at most %d characters and without a login.", maxURL)
+	}
+	if err := text.Plain("url", parsed.Host); err != nil { // which is in the log, written out
+		return "", err
 	}
 	if err := w.guard.permits(parsed); err != nil {
 		return "", err
