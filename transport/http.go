@@ -4,6 +4,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -47,6 +48,9 @@ func (h *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) error {
 	case r.Method == http.MethodPost && !hasJSON(r):
 		return refusal{http.StatusUnsupportedMediaType, fault.New(fault.BadRequest,
 			"The body's media type is not supported. Send JSON with the Content-Type %s.", typeJSON)}
+	case cmp.Or(r.Header.Get("Content-Encoding"), "identity") != "identity":
+		return refusal{http.StatusUnsupportedMediaType, fault.New(fault.BadRequest,
+			"A body with a Content-Encoding is not supported. Send it as it is.")}
 	}
 
 	operations, batch, err := h.read(w, r)

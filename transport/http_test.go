@@ -92,6 +92,7 @@ func TestPost(t *testing.T) {
 		"OperationName":       {`{"query":"query A{__typename} query B{b:__typename}","operationName":"B"}`, nil, 200, `{"data":{"b":"Query"}}`},
 		"Charset":             {typename, []string{"Content-Type: application/json; charset=UTF-8"}, 200, isQuery},
 		"WrongCharset":        {typename, []string{"Content-Type: application/json; charset=latin1"}, 415, "BAD_REQUEST"},
+		"Compressed":          {typename, []string{sendsJSON, "Content-Encoding: gzip"}, 415, "BAD_REQUEST"},
 		"Form":                {"query=%7B__typename%7D", []string{"Content-Type: application/x-www-form-urlencoded"}, 415, "BAD_REQUEST"},
 		"NotAcceptable":       {typename, []string{sendsJSON, "Accept: text/html"}, 406, "BAD_REQUEST"},
 		"Empty":               {"", nil, 400, "BAD_REQUEST"},
