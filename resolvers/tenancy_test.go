@@ -97,7 +97,7 @@ var unnamed = map[string][]string{
 		"SELECT count(*) FILTER (WHERE promotion_code_id = ?), count(*) FROM coupons AS k WHERE (promotion_code_id = ? OR stripe_id = ?)",
 	},
 	"over all: a sweep": {
-		"SELECT … FROM billing_accounts AS b WHERE (organization_id > ?)",
+		"SELECT … FROM billing_accounts AS b JOIN organizations AS o ON o.id = b.organization_id WHERE (o.deleted_at IS NULL) AND (organization_id > ?)",
 		"DELETE FROM webhook_deliveries AS wd WHERE (created_at < ?)",
 	},
 }
