@@ -5,6 +5,7 @@ import { Dialog } from "../components/dialog";
 import { When } from "../components/figures";
 import { Field, Form } from "../components/form";
 import { Answered, Empty, Heading } from "../components/page";
+import { Secret } from "../components/secret";
 import {
   type Access,
   AccessDocument,
@@ -202,40 +203,7 @@ function ApiTokens({ tokens }: { tokens: Viewer["apiTokens"] }) {
 function NewToken({ close }: { close: () => void }) {
   const [, create] = useMutation(CreateApiTokenDocument);
   const [token, setToken] = useState<string>();
-  const [copied, setCopied] = useState(false);
-  const [refused, setRefused] = useState(false);
-  const copy = (token: string) =>
-    navigator.clipboard.writeText(token).then(
-      () => setCopied(true),
-      () => setRefused(true),
-    );
-  if (token) {
-    return (
-      <>
-        <p role="status">
-          This is the token. It is shown only now; keep it where nobody else can read it.
-        </p>
-        <p>
-          <code className="token">{token}</code>
-        </p>
-        {refused && (
-          <p className="fault" role="alert">
-            Your browser does not let Studio copy. Please select the token, and copy it.
-          </p>
-        )}
-        <div className="actions">
-          {navigator.clipboard && ( // browsers have it over https only
-            <button type="button" className="primary" onClick={() => void copy(token)}>
-              {copied ? "Copied" : "Copy"}
-            </button>
-          )}
-          <button type="button" onClick={close}>
-            Done
-          </button>
-        </div>
-      </>
-    );
-  }
+  if (token) return <Secret what="token" value={token} close={close} />;
   return (
     <Form
       send={({ name = "", expiresAt: day }) => {
