@@ -17,6 +17,7 @@ import { OrganizationsPage } from "./organizations/organizations-page";
 import { SettingsPage } from "./organizations/settings-page";
 import { useViewer } from "./session";
 import { UsersPage } from "./users/users-page";
+import { WebhooksPage } from "./webhooks/webhooks-page";
 
 /** Home leads into the only organization, or to the choice of several. */
 function Home() {
@@ -50,6 +51,7 @@ export function App() {
             <Route path="users" element={<UsersPage />} />
             <Route path="billing" element={<BillingPage />} />
             <Route path="activity" element={<ActivityPage />} />
+            <Route path="webhooks" element={<WebhooksPage />} />
           </Route>
           <Route path="settings" element={<SettingsPage />} />
           <Route path="*" element={<NotFound />} />

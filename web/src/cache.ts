@@ -33,7 +33,8 @@ function changed(cache: Cache, organizationId: string, what: string) {
       cache.invalidate("Billing");
       break;
   }
-  staleLists(cache, organizationId, "events", "deletionBlockers");
+  // Each event is sent to the webhook endpoints, too.
+  staleLists(cache, organizationId, "events", "deletionBlockers", "webhookEndpoints");
 }
 
 /** A mutation with the organization's ID in its input. */
@@ -85,9 +86,11 @@ export const cache = () =>
         createApiToken: mine,
         createInstance: within("INSTANCE"),
         createOrganization: mine,
+        createWebhookEndpoint: within("WEBHOOK"),
         declineInvitation: left("OrganizationUser", "organizationUserId"),
         deleteInstance: end("Instance", "instanceId"),
         deleteOrganization: left("Organization", "organizationId"),
+        deleteWebhookEndpoint: end("WebhookEndpoint", "webhookEndpointId"),
         inviteUser: within("USER"),
         leaveOrganization: left("Organization", "organizationId"),
         payInvoice: (_, __, cache) => cache.invalidate("Billing"),
@@ -98,6 +101,7 @@ export const cache = () =>
         revokeApiToken: end("ApiToken", "apiTokenId"),
         revokeSession: end("Session", "sessionId"),
         setCard: within("CARD"),
+        testWebhookEndpoint: (_, __, cache) => cache.invalidate("WebhookEndpoint"),
         updateOrganization: mine,
         verifyEmail: mine,
       },

@@ -462,6 +462,16 @@ test("what is refused after its dialog is closed is told", async () => {
   visitor.content();
 });
 
+test("a server that can sign no webhook tells so", async () => {
+  const { page } = await enter(olive);
+  await visitor.open("/organizations/demo/webhooks");
+  await button("Add an endpoint").click();
+  await page.getByLabel("URL").fill("https://example.com/studio");
+  await button("Add").click();
+  await page.getByRole("alert").getByText("STUDIO_WEBHOOK_KEY").waitFor();
+  visitor.content();
+});
+
 test("who is removed is told so once, however long the next page takes", async () => {
   const rita = await signUp("Rita", "removed");
   const { invited0 } = await invite(olive, "removed@example.com");

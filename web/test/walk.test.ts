@@ -1,5 +1,9 @@
 // The whole product, walked through by people with browsers: Olive founds an organization, Max and Ines
 // are invited to it. Each test goes on where the one before has ended.
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import { text } from "node:stream/consumers";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { launch, Server, type Visitor, visit } from "./studio";
@@ -12,7 +16,10 @@ let max: Visitor;
 const password = "correct horse battery";
 
 beforeAll(async () => {
-  server = await Server.start();
+  server = await Server.start({
+    STUDIO_WEBHOOK_KEY: Buffer.alloc(32, "key").toString("base64"),
+    STUDIO_WEBHOOK_NETWORKS: "127.0.0.0/8",
+  });
   browser = await launch();
   olive = await visit(browser, server);
   max = await visit(browser, server);
@@ -266,6 +273,127 @@ describe("Users", () => {
     await max.arrives("This invitation cannot be used");
     await max.looks("invitation-unusable");
     await ines.context.close();
+  });
+});
+
+describe("Webhooks", () => {
+  const received: { headers: IncomingHttpHeaders; body: string }[] = [];
+  let answer = 204;
+  let url: string;
+  let secret: string;
+  const receiver = createServer(async (request, response) => {
+    received.push({ headers: request.headers, body: await text(request) });
+    response.writeHead(answer).end();
+  });
+
+  beforeAll(async () => {
+    await once(receiver.listen(0, "127.0.0.1"), "listening");
+    url = `http://127.0.0.1:${(receiver.address() as { port: number }).port}/studio`;
+  });
+
+  afterAll(() => {
+    receiver.close();
+  });
+
+  const endpoint = (page: Page) => page.getByRole("region", { name: url });
+  const delivery = (page: Page, type: string) =>
+    endpoint(page).getByRole("listitem").filter({ hasText: type });
+  /** Waits for a test to arrive, and fails unless it is signed with each of the secrets. */
+  const tested = async (...secrets: string[]) => {
+    received.length = 0;
+    await button(olive.page, `Send a test to ${url}`).click();
+    await expect.poll(() => received.length).toBe(1);
+    const { headers, body } = received[0] as (typeof received)[0];
+    const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
+    const signatures = secrets.map((secret) => {
+      const key = Buffer.from(secret.replace("whsec_", ""), "base64");
+      return `v1,${createHmac("sha256", key).update(signed).digest("base64")}`;
+    });
+    expect(String(headers["webhook-signature"]).split(" ").sort()).toEqual(signatures.sort());
+    expect(JSON.parse(body).type).toBe("TEST");
+  };
+
+  test("an endpoint is added, and a test arrives there that its secret verifies", async () => {
+    const { page } = olive;
+    await tab(page, "Webhooks").click();
+    await olive.arrives("Webhooks");
+    await page.getByText("There are none.").waitFor();
+    await olive.looks("webhooks-empty");
+    await button(page, "Add an endpoint").click();
+    await dialog(page).getByLabel("URL").fill("http://example.com/studio");
+    await button(page, "Add").click();
+    await dialog(page).locator(".wrong").getByText("must begin with https://").waitFor();
+    await dialog(page).getByLabel("URL").fill(url);
+    await dialog(page).getByText("Only some events").click();
+    await dialog(page).getByLabel("User invited").check();
+    await dialog(page).getByLabel("Payment failed").check();
+    await olive.looks("add-webhook");
+    await button(page, "Add").click();
+    await dialog(page).getByText("It is shown only now").waitFor();
+    secret = (await dialog(page).locator("code").textContent()) ?? "";
+    await olive.looks("webhook-secret");
+    await button(page, "Done").click();
+    expect(await page.content()).not.toContain(secret);
+    await endpoint(page).getByText("Payment failed, User invited").waitFor();
+    await endpoint(page).getByText("Enabled").waitFor();
+    await tested(secret);
+    await delivery(page, "Test").getByText("Delivered").waitFor();
+    await delivery(page, "Test").getByText("answered 204 · 1 attempt").waitFor();
+    await olive.looks("webhooks");
+  });
+
+  test("what one tab changes, and what fails, is seen in another", async () => {
+    const { page } = olive;
+    const other = await olive.context.newPage();
+    await other.goto(page.url());
+    await endpoint(other).getByText("Enabled").waitFor();
+    answer = 500;
+    await button(page, `Edit ${url}`).click();
+    await dialog(page).getByLabel("User invited").uncheck();
+    await dialog(page).getByLabel("Payment failed").uncheck();
+    await olive.looks("edit-webhook");
+    await button(page, "Save").click();
+    await endpoint(other).getByText("All events").waitFor();
+    await endpoint(other).getByText("Failing").waitFor();
+    await endpoint(other).getByText("Recent deliveries").click();
+    await delivery(other, "Webhook changed").getByText("Waiting").waitFor();
+    await delivery(other, "Webhook changed")
+      .getByText(/answered 500 .* · next attempt/)
+      .waitFor();
+    await endpoint(page).getByText("Nothing has arrived since").waitFor();
+    await olive.looks("webhooks-failing");
+
+    answer = 204;
+    await button(page, `Rotate the secret of ${url}`).click();
+    await dialog(page).getByText("For 24 hours").waitFor();
+    await olive.looks("rotate-webhook-secret");
+    await button(page, "Rotate it").click();
+    const rotated = (await dialog(page).locator("code").textContent()) ?? "";
+    expect(rotated).not.toBe(secret);
+    await button(page, "Done").click();
+    await delivery(other, "Webhook changed").getByText("Delivered").first().waitFor();
+    await endpoint(other).getByText("Enabled").waitFor();
+    await tested(rotated, secret);
+
+    await button(page, `Disable ${url}`).click();
+    await endpoint(other).getByText("An owner disabled it").waitFor();
+    await button(page, `Enable ${url}`).waitFor();
+    expect(await button(page, `Send a test to ${url}`).count()).toBe(0);
+    await olive.looks("webhooks-disabled");
+    await button(page, `Enable ${url}`).click();
+    await button(other, `Send a test to ${url}`).waitFor();
+    await button(page, `Delete ${url}`).click();
+    await olive.looks("delete-webhook");
+    await button(page, "Delete it").click();
+    await page.getByText("There are none.").waitFor();
+    await other.getByText("There are none.").waitFor();
+    await other.close();
+  });
+
+  test("a member has no such page", async () => {
+    expect(await tab(max.page, "Webhooks").count()).toBe(0);
+    await max.open("/organizations/orchard7/webhooks");
+    await max.arrives("For owners");
   });
 });
 

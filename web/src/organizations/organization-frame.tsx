@@ -88,6 +88,7 @@ function Tabs({
             <NavLink to={`${base}/users`}>Users</NavLink>
             <NavLink to={`${base}/billing`}>Billing</NavLink>
             <NavLink to={`${base}/activity`}>Activity</NavLink>
+            <NavLink to={`${base}/webhooks`}>Webhooks</NavLink>
           </>
         )}
         <NavLink to={`${base}/settings`}>Settings</NavLink>
