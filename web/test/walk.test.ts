@@ -333,6 +333,7 @@ describe("Webhooks", () => {
     secret = (await dialog(page).locator("code").textContent()) ?? "";
     await olive.looks("webhook-secret");
     await button(page, "Done").click();
+    await dialog(page).waitFor({ state: "detached" });
     expect(await page.content()).not.toContain(secret);
     await endpoint(page).getByText("Payment failed, User invited").waitFor();
     await endpoint(page).getByText("Enabled").waitFor();

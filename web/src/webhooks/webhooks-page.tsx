@@ -157,7 +157,7 @@ function EndpointCard({ endpoint }: { endpoint: WebhookEndpointCard }) {
         <Dialog
           open="Rotate the secret"
           label={`Rotate the secret of ${url}`}
-          title="Rotate the secret?"
+          title={`Rotate the secret of ${url}?`}
         >
           {(close) => <NewSecret id={id} close={close} />}
         </Dialog>
@@ -254,7 +254,7 @@ function EndpointFields({ url, eventTypes }: Partial<WebhookEndpointCard>) {
         label="URL"
         type="url"
         defaultValue={url}
-        hint="It begins with https:// and can be reached from the internet."
+        hint="An https:// address on the public internet."
         autoComplete="off"
       />
       <details open={!!eventTypes}>
@@ -301,13 +301,12 @@ function NewSecret({ id, close }: { id: string; close: () => void }) {
   return (
     <>
       <p>
-        There will be a new one. For 24 hours, messages are signed with the old one as well, so that
-        none is refused until the program has the new one.
+        There will be a new one. For 24 hours, messages are signed with the old one as well: give
+        the program the new one until then.
       </p>
       <Form
         send={() => rotate({ input: { webhookEndpointId: id } })}
         submit="Rotate it"
-        dangerous
         told="The secret is rotated."
         done={({ rotateWebhookSecret }) => setSecret(rotateWebhookSecret.secret)}
       />
