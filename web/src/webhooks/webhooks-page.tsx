@@ -302,7 +302,7 @@ function NewSecret({ id, close }: { id: string; close: () => void }) {
     <>
       <p>
         There will be a new one. For 24 hours, messages are signed with the old one as well: give
-        the program the new one until then.
+        the program the new one by then.
       </p>
       <Form
         send={() => rotate({ input: { webhookEndpointId: id } })}
