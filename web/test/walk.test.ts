@@ -302,15 +302,16 @@ describe("Webhooks", () => {
   const tested = async (...secrets: string[]) => {
     received.length = 0;
     await button(olive.page, `Send a test to ${url}`).click();
-    await expect.poll(() => received.length).toBe(1);
-    const { headers, body } = received[0] as (typeof received)[0];
+    // What was refused before may come again meanwhile.
+    const tests = () => received.filter(({ body }) => JSON.parse(body).type === "TEST");
+    await expect.poll(() => tests().length, { timeout: 10_000 }).toBe(1);
+    const { headers, body } = tests()[0] as (typeof received)[0];
     const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
     const signatures = secrets.map((secret) => {
       const key = Buffer.from(secret.replace("whsec_", ""), "base64");
       return `v1,${createHmac("sha256", key).update(signed).digest("base64")}`;
     });
     expect(String(headers["webhook-signature"]).split(" ").sort()).toEqual(signatures.sort());
-    expect(JSON.parse(body).type).toBe("TEST");
   };
 
   test("an endpoint is added, and a test arrives there that its secret verifies", async () => {
