@@ -96,6 +96,9 @@ func CheckExists(address string) error {
 	return err
 }
 
+// A dialect remembers how the models are stored, which takes time to find out and is the same for each database.
+var onSQLite, onPostgres = sqlitedialect.New(), pgdialect.New()
+
 // Open opens the database that address names, as described at ParseURL. It does not connect yet, but makes the file of
 // a SQLite database that is not there.
 func Open(address string, options ...Option) (*DB, error) {
@@ -115,13 +118,13 @@ func Open(address string, options ...Option) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		d = newDB(bun.NewDB(pool, sqlitedialect.New()), bun.NewDB(apart, sqlitedialect.New()), newSignals(nil))
+		d = newDB(bun.NewDB(pool, onSQLite), bun.NewDB(apart, onSQLite), newSignals(nil))
 	} else {
 		config, err := pgx.ParseConfig(address)
 		if err != nil {
 			return nil, err
 		}
-		d = newDB(bun.NewDB(postgresPool(config), pgdialect.New()), bun.NewDB(postgresPool(config), pgdialect.New()), newSignals(config))
+		d = newDB(bun.NewDB(postgresPool(config), onPostgres), bun.NewDB(postgresPool(config), onPostgres), newSignals(config))
 		if d.batches, err = newBatches(config.ConnString()); err != nil {
 			return nil, err
 		}

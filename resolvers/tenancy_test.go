@@ -214,7 +214,7 @@ func TestStatementsNameTheirOrganization(t *testing.T) {
 
 	listed := slices.Concat(slices.Collect(maps.Values(unnamed))...)
 	met, reached := map[string]bool{}, map[string]bool{}
-	for _, statement := range sent.take() {
+	for _, statement := range slices.Compact(slices.Sorted(slices.Values(sent.take()))) {
 		text := shape(statement)
 		tables, named := tenants(text)
 		for _, table := range tables {
