@@ -16,8 +16,12 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Migrate brings the tables up to date. Several processes may call it at once: on PostgreSQL a
-// lock lets one work and the others wait.
+// ErrNewer says that a newer version of the program has changed the tables in ways that this one does not know.
+var ErrNewer = errors.New("a newer version of Studio Organizations has changed the database's tables: run that version, " +
+	"or take its changes back with its own command migrate down")
+
+// Migrate brings the tables up to date, or returns ErrNewer. Several processes may call it at once: on
+// PostgreSQL a lock lets one work and the others wait.
 func (d *DB) Migrate(ctx context.Context) error {
 	provider, err := d.migrator()
 	if err != nil {
@@ -26,17 +30,32 @@ func (d *DB) Migrate(ctx context.Context) error {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", mapError(err))
 	}
-	return nil
+	return known(ctx, provider)
 }
 
-// MigrateDown takes the newest migration back, and what is in its tables with it.
+// MigrateDown takes the newest migration back, and what is in its tables with it. ErrNewer when that is not known here.
 func (d *DB) MigrateDown(ctx context.Context) error {
 	provider, err := d.migrator()
 	if err != nil {
 		return err
 	}
+	if err := known(ctx, provider); err != nil {
+		return err
+	}
 	if _, err := provider.Down(ctx); err != nil {
 		return fmt.Errorf("migrate down: %w", mapError(err))
+	}
+	return nil
+}
+
+// known returns ErrNewer when the database's version is above all migrations.
+func known(ctx context.Context, provider *goose.Provider) error {
+	current, newest, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("database version: %w", mapError(err))
+	}
+	if current > newest {
+		return ErrNewer
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package db_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,6 +75,21 @@ func TestMigrations(t *testing.T) {
 			s.ok(s.Migrate(t.Context()))
 			if again := s.columns(engine); !slices.Equal(again, migrated) {
 				t.Errorf("migrated again, the columns are\n%v, they were\n%v", again, migrated)
+			}
+			s.wantMigrations(true)
+		})
+	}
+	// A program from before a migration cannot know what it would break.
+	for engine, create := range engines {
+		t.Run("Newer/"+engine, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, create(t))
+			_, err := s.Pool().ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)")
+			s.ok(err)
+			for name, change := range map[string]func(context.Context) error{"Migrate": s.Migrate, "MigrateDown": s.MigrateDown} {
+				if err := change(t.Context()); !errors.Is(err, db.ErrNewer) {
+					t.Errorf("%s: %v, want ErrNewer", name, err)
+				}
 			}
 			s.wantMigrations(true)
 		})
