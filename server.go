@@ -213,7 +213,8 @@ func (s *studio) startBackground(ctx context.Context) (stop func()) {
 		ticker := time.NewTicker(time.Hour)
 		defer ticker.Stop()
 		for {
-			if err := errors.Join(s.accounts.Sweep(ctx), s.bills.Sweep(ctx), s.webhooks.Sweep(ctx), s.edge.Sweep(ctx)); err != nil && ctx.Err() == nil {
+			err := errors.Join(s.accounts.Sweep(ctx), s.bills.Sweep(ctx), s.webhooks.Sweep(ctx), s.edge.Sweep(ctx), s.jobs.Sweep(ctx))
+			if err != nil && ctx.Err() == nil {
 				zerolog.Ctx(ctx).Error().Err(err).Msg("cannot sweep; it is tried again in an hour")
 			}
 			select {

@@ -9,7 +9,7 @@ import (
 )
 
 // Job is work that is committed with its cause and done after it. A job that is done is deleted;
-// one that cannot be done is kept, with FailedAt set.
+// one that cannot be done is kept for a month, with FailedAt set.
 type Job struct {
 	bun.BaseModel `bun:"table:jobs,alias:j"`
 
@@ -129,6 +129,11 @@ func (d *DB) DeleteJob(ctx context.Context, job *Job) error {
 func (d *DB) UpdateJob(ctx context.Context, job *Job) error {
 	return requireRow(d.bun.NewUpdate().Model(job).Column("run_at", "leased_until", "last_error", "failed_at").WherePK().
 		Where("attempts = ?", job.Attempts).Exec(ctx))
+}
+
+// DeleteFailedJobs removes the jobs that were given up before the given time.
+func (d *DB) DeleteFailedJobs(ctx context.Context, before time.Time) error {
+	return executed(d.bun.NewDelete().Model((*Job)(nil)).Where("failed_at < ?", before).Exec(ctx))
 }
 
 // JobBacklog is how much work there is.

@@ -25,6 +25,8 @@ const (
 	lease = 15 * time.Second
 	// timeLimit is how long an attempt at a job may take.
 	timeLimit = 2 * time.Minute
+	// retention is how long a job that was given up is kept, for those who ask why.
+	retention = 30 * 24 * time.Hour
 	// patience is how long Do waits for its turn, and foregroundGrace how long a job is left to Do.
 	patience        = 20 * time.Second
 	foregroundGrace = 30 * time.Second
@@ -72,7 +74,7 @@ type Queue struct {
 }
 
 // NewQueue makes a queue; Run makes it work, after all handlers are registered. A job that fails
-// with the permanent error, if there is one, or maxAttempts times, is given up and kept.
+// with the permanent error, if there is one, or maxAttempts times, is given up, and kept for a month.
 func NewQueue(database *db.DB, permanent error) *Queue {
 	return &Queue{
 		db: database, permanent: permanent, handlers: map[string]handler{}, wake: make(chan struct{}, 1),
@@ -193,6 +195,11 @@ func (q *Queue) Do(ctx context.Context, id string) error {
 		case <-time.After(lanePoll): // another process may have had the lane
 		}
 	}
+}
+
+// Sweep forgets the jobs, of whichever queue, that were given up a month ago.
+func (q *Queue) Sweep(ctx context.Context) error {
+	return q.db.DeleteFailedJobs(ctx, q.db.Now().Add(-retention))
 }
 
 // free wakes those who wait for their turn in a lane.

@@ -174,6 +174,14 @@ func (p *process) wantJobs(want ...stored) {
 	}
 }
 
+// sweep forgets what was given up long ago.
+func (p *process) sweep() {
+	p.Helper()
+	if err := p.queue.Sweep(p.Context()); err != nil {
+		p.Error(err)
+	}
+}
+
 // do is a handler that is never told of a failure.
 func do(work func(ctx context.Context, payload string) error) job.Handler[json.RawMessage] {
 	return job.Handler[json.RawMessage]{Do: func(ctx context.Context, _ string, payload json.RawMessage) error { return work(ctx, string(payload)) }}
@@ -782,6 +790,17 @@ func testBackoff(p *process, _ opener) {
 	p.wantJobs(stored{18, "on purpose", true})
 	if failed != 1 {
 		p.Errorf("Failed was called %d times", failed)
+	}
+
+	p.Advance(29 * 24 * time.Hour)
+	waiting := p.enqueue("work", nil)
+	p.sweep()
+	p.wantJobs(stored{18, "on purpose", true}, stored{})
+	p.Advance(time.Microsecond)
+	p.sweep()
+	p.wantJobs(stored{})
+	if err := p.queue.Do(p.Context(), waiting); !errors.Is(err, errOnPurpose) {
+		p.Errorf("what waits: %v", err)
 	}
 }
 

@@ -14,7 +14,7 @@ type backlog struct{ *Queue }
 
 var (
 	jobsWaiting = prometheus.NewDesc("studio_jobs_waiting", "Jobs that are to be done, those under way and those due later included.", nil, nil)
-	jobsFailed  = prometheus.NewDesc("studio_jobs_failed", "Jobs that were given up and kept.", nil, nil)
+	jobsFailed  = prometheus.NewDesc("studio_jobs_failed", "Jobs that were given up within the last 30 days.", nil, nil)
 	jobsOverdue = prometheus.NewDesc("studio_jobs_oldest_due_seconds", "For how long the job has been due that has waited longest; 0 when none is.", nil, nil)
 )
 
