@@ -28,7 +28,14 @@ func TestMetrics(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			address := create(t)
+			database := dbtest.Open(t, address)
+			long := database.Now().AddDate(0, 0, -31)
+			old := &db.Job{ID: "given-up-long-ago", Kind: "test", Payload: "{}", RunAt: long, FailedAt: &long, CreatedAt: long}
+			if err := database.InsertJob(t.Context(), old); err != nil {
+				t.Fatal(err)
+			}
 			s := serve(t, address)
+			s.eventually("the old job to be swept", func() bool { return strings.Contains(s.metrics(), "studio_jobs_failed 0\n") })
 			token, organizationID := s.signUp("owner")
 			s.eventually("the mail to be sent", func() bool { return strings.Contains(s.metrics(), "studio_jobs_waiting 0\n") })
 			org := map[string]any{"org": organizationID}
@@ -47,7 +54,6 @@ func TestMetrics(t *testing.T) {
 			s.follow(token, `subscription($org: ID!) { organizationEvents(organizationId: $org) { id } }`, org)
 			s.eventually("the stream to be open", func() bool { return strings.Contains(s.metrics(), "studio_streams 1\n") })
 			// One that is given up, and one that somebody has been at for two hours.
-			database := dbtest.Open(t, address)
 			now := database.Now()
 			began, until := now.Add(-2*time.Hour), now.Add(time.Hour)
 			for _, job := range []*db.Job{
