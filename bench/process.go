@@ -87,7 +87,7 @@ type process struct {
 }
 
 // production are the settings that deploy/ makes, for the baseline too.
-var production = []string{"GOGC=400", "GOMEMLIMIT=352MiB"}
+var production = []string{"GOGC=300", "GOMEMLIMIT=344MiB"}
 
 // start starts a program at an address, by STUDIO_ADDR, and waits until it is ready.
 // What it writes goes to a file.
