@@ -243,6 +243,28 @@ func TestVisibleTo(t *testing.T) {
 	}
 }
 
+// TestStreams counts the streams of a hub that has not looked for those whose clients are gone.
+func TestStreams(t *testing.T) {
+	on(t, func(s *store) {
+		organizationID, now := s.organization(), s.Now()
+		caller, _ := s.owner(organizationID)
+		caller.User.EmailVerifiedAt = &now
+		hub := event.NewHub(s.DB)
+		ctx, leave := context.WithCancel(s.Context())
+		for _, ctx := range []context.Context{ctx, s.Context()} {
+			_, err := hub.Follow(ctx, caller, organizationID, nil, false)
+			s.ok(err)
+			_, err = hub.Invitations(ctx, caller)
+			s.ok(err)
+		}
+		before := hub.Streams()
+		leave()
+		if after := hub.Streams(); before != 4 || after != 2 {
+			s.Errorf("%d streams are open, and %d when half of the clients are gone", before, after)
+		}
+	})
+}
+
 // TestRevoked takes the place, or the ownership, of a user who has taken only the first of many events.
 func TestRevoked(t *testing.T) {
 	t.Parallel()

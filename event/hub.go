@@ -4,7 +4,6 @@ package event
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -57,20 +56,19 @@ func NewHub(database *db.DB) *Hub {
 	}
 }
 
-// Streams is the number of open streams.
+// Streams is the number of open streams. One whose client is gone is not open, also before due forgets it.
 func (h *Hub) Streams() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.count(maps.Keys(h.subscribers)) + int(h.replays.Load())
-}
-
-// count needs the lock, as forget does.
-func (h *Hub) count(topics iter.Seq[string]) int {
-	count := 0
-	for topic := range topics {
-		count += len(h.subscribers[topic])
+	open := int(h.replays.Load())
+	for _, of := range h.subscribers {
+		for _, ctx := range of {
+			if ctx.Err() == nil {
+				open++
+			}
+		}
 	}
-	return count
+	return open
 }
 
 // Run serves the streams until ctx is done, and then ends them all.
@@ -135,6 +133,7 @@ func (h *Hub) drop(s subscriber) context.Context {
 	return ctx
 }
 
+// forget needs the lock.
 func (h *Hub) forget(s subscriber) {
 	topic := s.topic()
 	delete(h.subscribers[topic], s)
@@ -164,7 +163,7 @@ func (h *Hub) due() []subscriber {
 	if h.all {
 		topics = maps.Keys(h.subscribers)
 	}
-	due := make([]subscriber, 0, h.count(topics))
+	var due []subscriber
 	for topic := range topics {
 		for s, ctx := range h.subscribers[topic] {
 			if ctx.Err() != nil {
