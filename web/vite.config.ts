@@ -54,5 +54,11 @@ export default defineConfig({
       "^/organizations/[^/]+/events\\.": api,
     },
   },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000, bail: 1 },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
+    bail: 1,
+  },
 });

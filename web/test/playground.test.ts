@@ -75,7 +75,7 @@ const answer = async (page: Page) => {
 };
 
 const answers = (page: Page, text: string | RegExp) =>
-  expect.poll(() => answer(page), { timeout: 10_000 }).toMatch(text);
+  expect.poll(() => answer(page)).toMatch(text);
 
 /** Runs a subscription until the server has been asked for it: the first thing that was sent. */
 async function follow(page: Page): Promise<string | undefined> {
@@ -84,7 +84,7 @@ async function follow(page: Page): Promise<string | undefined> {
     socket.on("framesent", ({ payload }) => sent.push(String(payload))),
   );
   await run(page);
-  await expect.poll(() => sent.join(), { timeout: 10_000 }).toContain(`"type":"subscribe"`);
+  await expect.poll(() => sent.join()).toContain(`"type":"subscribe"`);
   return sent[0];
 }
 

@@ -94,7 +94,7 @@ export class Server {
     let found: string | undefined;
     await until(`a mail to ${to} with a link to ${path}`, async () => {
       const mails = (await (await fetch(`${this.url}/dev/mailbox.json`)).json()) as Mail[];
-      const texts = mails.filter((mail) => mail.to.includes(to)).map((mail) => mail.text);
+      const texts = mails.filter((mail) => mail.to === to).map((mail) => mail.text);
       found = texts.flatMap((text) => text.match(new RegExp(`${path}[\\w-]+`)) ?? [])[0];
       return found !== undefined;
     });

@@ -235,7 +235,7 @@ test("nothing is said to be missing before that is known", async () => {
     expect(await empty.count()).toBe(0);
     answer();
     await row(found).first().waitFor();
-    await context.unrouteAll();
+    await context.unrouteAll({ behavior: "wait" });
   }
   visitor.content();
 });
