@@ -59,6 +59,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 30_000 } },
+    maxWorkers: 2, // on two cores there would be one, which waits for pages half of the time
     bail: 1,
   },
 });
