@@ -51,6 +51,29 @@ function onceEach() {
   });
 }
 
+/**
+ * Asks again for what was answered after something changed that it may not know of: it was asked for before an
+ * event or the answer to a mutation came, or twice, as the answers may come in either order.
+ */
+function upToDate(again: (query: Operation) => void) {
+  /** Whether anything has changed since, by the query. */
+  const asked = new Map<number, boolean>();
+  return mapExchange({
+    onOperation({ kind, key }) {
+      if (kind === "query") asked.set(key, false);
+      else asked.delete(key); // by a teardown, which has its query's key
+    },
+    onResult({ operation }) {
+      if (operation.kind === "query") {
+        if (asked.get(operation.key) !== false) again(operation);
+        asked.delete(operation.key);
+      } else {
+        for (const key of asked.keys()) asked.set(key, true);
+      }
+    },
+  });
+}
+
 /** Whether live updates arrive: "lost" until the server can be reached again. */
 export type Connection = "idle" | "live" | "lost";
 
@@ -142,12 +165,9 @@ export function connect(renew: () => void): Api {
         onError(error) {
           if (faultOf(error).code === "UNAUTHENTICATED") renew();
         },
-        onResult({ operation, data, error, stale }) {
+        onResult({ data }) {
           if (data?.signIn || data?.signUp) renew();
           if (data?.viewer !== undefined) learn(data.viewer?.id ?? null);
-          // What an event makes stale while its answer is under way stays so: the cache counts the
-          // answer as older than the event. It is asked for once more.
-          if (operation.kind === "query" && !data && !error && !stale) again(operation);
         },
       }),
       cache(),
@@ -159,6 +179,7 @@ export function connect(renew: () => void): Api {
             ? { ...result, data: undefined }
             : result,
       }),
+      upToDate(again),
       onceEach(),
       fetchExchange,
       subscriptionExchange({

@@ -71,19 +71,27 @@ async function enter({ token }: Person, timezone?: string) {
   return visitor;
 }
 
-/** Keeps the answer to an operation from the visitor until the returned function is called. */
-async function delay(operation: string) {
-  let answer = () => {};
-  const wanted = new Promise<void>((resolve) => {
-    answer = resolve;
+/** What can be waited for until it is so. */
+function soon() {
+  let so = () => {};
+  const promise = new Promise<void>((resolve) => {
+    so = resolve;
   });
+  return { promise, so };
+}
+
+/** Keeps the answer to an operation, once the server has given it, from the visitor until `answer` is called. */
+async function delay(operation: string) {
+  const { promise: given, so: give } = soon();
+  const { promise: wanted, so: answer } = soon();
   await visitor.context.route("**/graphql", async (route) => {
     if (!route.request().postData()?.includes(operation)) return route.continue();
     const response = await route.fetch();
+    give();
     await wanted;
     await route.fulfill({ response });
   });
-  return answer;
+  return { given, answer };
 }
 
 /** Waits until as many streams are open, so that whatever happens is told. */
@@ -229,7 +237,7 @@ test("nothing is said to be missing before that is known", async () => {
     await row(found).first().waitFor();
     await none();
     await empty.waitFor();
-    const answer = await delay(`query ${query}(`);
+    const { answer } = await delay(`query ${query}(`);
     await Promise.all([page.waitForRequest("**/graphql"), all()]);
     await page.getByText("Loading…").waitFor();
     expect(await empty.count()).toBe(0);
@@ -297,6 +305,35 @@ test("what happens before a page is live is shown when it is", async () => {
   await invite(olive, "early@example.com");
   wire.release();
   await row("early@example.com").waitFor();
+  visitor.content();
+});
+
+test.each([
+  ["the first time", false],
+  ["again", true],
+])("what happens while a list is asked for %s is in it", async (_, again) => {
+  const lea = await signUp("Lea", again ? "again" : "first");
+  const { page } = await enter(lea);
+  const opened = page.waitForEvent("websocket");
+  await visitor.open(`/organizations/${again ? "again" : "first"}`);
+  const users = page.getByRole("link", { name: "Users" });
+  if (again) {
+    await users.click();
+    await row("Lea Owner").waitFor();
+    await page.getByRole("link", { name: "Instances" }).click();
+    await visitor.arrives("Instances");
+  }
+  await streams(2);
+  const { given, answer } = await delay("query Users(");
+  await users.click();
+  await given;
+  const told = (await opened).waitForEvent("framereceived", ({ payload }) =>
+    String(payload).includes("meanwhile@example.com"),
+  );
+  await invite(lea, "meanwhile@example.com");
+  await told;
+  answer();
+  await row("meanwhile@example.com").waitFor();
   visitor.content();
 });
 
@@ -451,7 +488,7 @@ test("streams that the server refuses come again later each time, and alone", as
 test("what is refused after its dialog is closed is told", async () => {
   const { page } = await enter(olive);
   await visitor.open("/organizations/demo");
-  const answer = await delay("mutation RegisterInstance");
+  const { answer } = await delay("mutation RegisterInstance");
   await button("Register your own").click();
   await page.getByRole("dialog").getByLabel("Name").fill("no name");
   await button("Register").click();
@@ -525,7 +562,7 @@ test.each([
       );
     }
     const { page } = await enter(nora);
-    const answer = await delay(`mutation ${submit}Organization`);
+    const { answer } = await delay(`mutation ${submit}Organization`);
     await visitor.open(`/organizations/hugo${submit.toLowerCase()}/${path}`);
     await button(open).click();
     const typed = submit === "Remove" ? "DELETE" : "Hugo's Organization";
@@ -751,7 +788,7 @@ test("what is typed while a form is sent stays", async () => {
   ] as const) {
     await visitor.open(path);
     const field = page.getByLabel(label, { exact: true });
-    const answer = await delay(`mutation ${mutation}`);
+    const { answer } = await delay(`mutation ${mutation}`);
     await field.fill("first@example.com");
     await button(submit).click();
     await button(`${submit}…`).waitFor();
@@ -787,7 +824,7 @@ test("who signs in on an invitation's page is not asked to once more", async () 
   const { page } = visitor;
   await visitor.open(await server.link("ida@example.com", "/invitations/"));
   await page.getByLabel("Password").fill(password);
-  const answer = await delay("query Viewer");
+  const { answer } = await delay("query Viewer");
   await button("Sign in").click();
   await page.getByText("Loading…").waitFor();
   expect(await page.getByLabel("Password").count()).toBe(0);
@@ -902,7 +939,7 @@ test("who comes back to a tab finds it as it was", async () => {
 test("an answer that comes late leads nobody away from where they are", async () => {
   const { page } = await enter(await signUp("Lena", "lena"));
   await visitor.open("/organizations");
-  const answer = await delay("mutation CreateOrganization");
+  const { answer } = await delay("mutation CreateOrganization");
   await button("Create a New Organization").click();
   await page.getByRole("dialog").getByLabel("Name").fill("Late");
   await page.getByRole("dialog").getByLabel("Subdomain").fill("late");
