@@ -80,12 +80,17 @@ function soon() {
   return { promise, so };
 }
 
-/** Keeps the answer to an operation, once the server has given it, from the visitor until `answer` is called. */
-async function delay(operation: string) {
+/**
+ * Keeps the answers to an operation, or only the first, once the server has given them, from the visitor until
+ * `answer` is called.
+ */
+async function delay(operation: string, onlyFirst = false) {
+  let asked = 0;
   const { promise: given, so: give } = soon();
   const { promise: wanted, so: answer } = soon();
   await visitor.context.route("**/graphql", async (route) => {
-    if (!route.request().postData()?.includes(operation)) return route.continue();
+    const meant = route.request().postData()?.includes(operation);
+    if (!meant || (onlyFirst && asked++ > 0)) return route.continue();
     const response = await route.fetch();
     give();
     await wanted;
@@ -309,23 +314,23 @@ test("what happens before a page is live is shown when it is", async () => {
 });
 
 test.each([
-  ["the first time", false],
-  ["again", true],
-])("what happens while a list is asked for %s is in it", async (_, again) => {
-  const lea = await signUp("Lea", again ? "again" : "first");
+  ["the first time", "first"],
+  ["again", "again"],
+])("what happens while a list is asked for %s is in it", async (_, subdomain) => {
+  const lea = await signUp("Lea", subdomain);
   const { page } = await enter(lea);
   const opened = page.waitForEvent("websocket");
-  await visitor.open(`/organizations/${again ? "again" : "first"}`);
-  const users = page.getByRole("link", { name: "Users" });
-  if (again) {
-    await users.click();
-    await row("Lea Owner").waitFor();
+  await visitor.open(`/organizations/${subdomain}`);
+  const activity = page.getByRole("link", { name: "Activity" });
+  if (subdomain !== "first") {
+    await activity.click();
+    await row("Lea Owner").first().waitFor();
     await page.getByRole("link", { name: "Instances" }).click();
     await visitor.arrives("Instances");
   }
   await streams(2);
-  const { given, answer } = await delay("query Users(");
-  await users.click();
+  const { given, answer } = await delay("query Activity(");
+  await activity.click();
   await given;
   const told = (await opened).waitForEvent("framereceived", ({ payload }) =>
     String(payload).includes("meanwhile@example.com"),
@@ -333,6 +338,27 @@ test.each([
   await invite(lea, "meanwhile@example.com");
   await told;
   answer();
+  await row("meanwhile@example.com").waitFor();
+  visitor.content();
+});
+
+test("an answer that comes after a newer one does not stay", async () => {
+  const lea = await signUp("Lea", "newer");
+  const { page } = await enter(lea);
+  const { promise: connectable, so: connect } = soon();
+  await page.routeWebSocket("**/graphql", async (socket) => {
+    await connectable;
+    socket.connectToServer();
+  });
+  const { given, answer } = await delay("query Activity(", true);
+  await visitor.open("/organizations/newer/activity");
+  await given;
+  await invite(lea, "meanwhile@example.com");
+  connect(); // whereupon the page asks for all once more
+  await row("meanwhile@example.com").waitFor();
+  const asked = page.waitForRequest((request) => !!request.postData()?.includes("query Activity("));
+  answer();
+  await (await asked).response();
   await row("meanwhile@example.com").waitFor();
   visitor.content();
 });
